@@ -1,0 +1,87 @@
+"""Images and labels as a network wants them, and dataset.npz, the file that holds them and says what it holds.
+
+Shapes: N images of C channels, Y rows, X columns; K classes. Pixels are 0-255 (uint8) or 0-1 (float32).
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pipeline.errors import PipelineError
+from pipeline.npz import Array, read_npz, write_npz
+
+ABOUT = "about"  # the member of dataset.npz that describes the others, as JSON
+SPLITS = ("train", "validation", "test")
+REMAKE = "make it again: python -m pipeline.convert"
+BRIGHTEST = 255
+BLOCK = 4096  # images normalized at a time, so that no second copy of a whole split is ever held
+
+
+class Split(NamedTuple):
+    """images (N, D) or (N, 1, Y, X); labels (N,) class indices or (N, K) one-hot."""
+
+    images: Array
+    labels: Array
+
+
+def normalize(images: Array) -> Array:
+    """Pixels 0-255 as float32 from 0 to 1."""
+    normalized = np.empty(images.shape, np.float32)
+    for start in range(0, len(images), BLOCK):
+        block = slice(start, start + BLOCK)
+        np.divide(images[block], np.float32(BRIGHTEST), out=normalized[block])
+    return normalized
+
+
+def one_hot(labels: Array, classes: int) -> Array:
+    """Class indices (N,) as float32 rows (N, K) of zeros with a single one."""
+    rows = np.zeros((len(labels), classes), np.float32)
+    rows[np.arange(len(labels)), labels] = 1
+    return rows
+
+
+def class_indices(labels: Array) -> Array:
+    """The inverse of one_hot; indices pass as they are."""
+    return (labels.argmax(axis=1) if labels.ndim == 2 else labels).astype(np.intp)
+
+
+def as_images(images: Array) -> Array:
+    """(N, Y, X) as (N, 1, Y, X): one channel."""
+    return images[:, None]
+
+
+def flatten(images: Array) -> Array:
+    """(N, ...) as (N, D)."""
+    return images.reshape(len(images), -1)
+
+
+def save_dataset(path: Path, splits: dict[str, Split], about: dict[str, Any]) -> None:
+    """Replace `path` with the arrays `<split>_images` and `<split>_labels` and the description `about`."""
+    description = json.dumps(about, sort_keys=True, allow_nan=False)
+    arrays = {ABOUT: np.array(description)}
+    for name, split in splits.items():
+        arrays |= {f"{name}_images": split.images, f"{name}_labels": split.labels}
+    write_npz(path, arrays)
+
+
+def describe_dataset(path: Path) -> dict[str, Any]:
+    """What dataset.npz says of itself: data set, class names, splits, scale, layout, image shape."""
+    return dict(json.loads(str(read_npz(path, [ABOUT], REMAKE)[ABOUT])))
+
+
+def load_splits(path: Path, names: Iterable[str]) -> list[Split]:
+    """Those splits of dataset.npz, labels as class indices; nothing else is read.
+
+    Raises PipelineError where the file is missing, damaged, or has no such split.
+    """
+    names = list(names)
+    arrays = read_npz(path, [f"{name}_{part}" for name in names for part in Split._fields], REMAKE)
+    splits = [Split(arrays[f"{name}_images"], class_indices(arrays[f"{name}_labels"])) for name in names]
+    for name, split in zip(names, splits, strict=True):
+        if len(split.images) != len(split.labels) or not len(split.images):
+            found = f"{len(split.images)} {name} images and {len(split.labels)} labels"
+            raise PipelineError(f"{path} holds {found}; {REMAKE}.")
+    return splits

@@ -1,0 +1,29 @@
+"""The one exception a user is meant to see, and the one place that prints it."""
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+
+class PipelineError(Exception):
+    """Something the user can mend: the message is one line of expected, found, where, what to do."""
+
+
+def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """Make a command print a PipelineError as one line on stderr and exit with code 1."""
+
+    @functools.wraps(command)
+    def reporting(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except PipelineError as error:
+            sys.exit(f"error: {' '.join(str(error).split())}")
+        except OSError as error:
+            if error.errno is None:  # not from the operating system: a bug, so keep the traceback
+                raise
+            where = f" ({error.filename})" if error.filename else ""
+            sys.exit(f"error: {os.strerror(error.errno)}{where}; nothing was lost, mend that and run it again.")
+
+    return reporting

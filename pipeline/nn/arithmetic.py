@@ -1,0 +1,41 @@
+"""What the layers compute with: a record of the few operations whose bits depend on how they are done.
+
+Everything else a net needs (+ - * / sqrt, max, comparisons) IEEE 754 fixes to the last bit. A matrix product,
+a long sum, exp and log it does not: they come from here, so that the nets read the same in every arithmetic.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pipeline.npz import Array
+
+
+class Arithmetic(NamedTuple):
+    """A way to compute.
+
+    `grid(a, bound=None)` is what an arithmetic asks of each array before it enters a product. The layers call
+    it on whatever they hand on; here it changes nothing.
+    """
+
+    dtype: np.dtype[Any]
+    grid: Callable[..., Array]
+    matmul: Callable[..., Array]
+    sum: Callable[..., Any]
+    exp: Callable[..., Array]
+    log: Callable[..., Array]
+    tanh: Callable[..., Array]
+
+
+def as_it_is(a: Array, bound: float | None = None) -> Array:
+    """The grid of ordinary floating point: the numbers themselves."""
+    return a
+
+
+def floating(dtype: type[np.floating[Any]]) -> Arithmetic:
+    """NumPy's own operations: as fast as this machine's BLAS, and with its bits."""
+    return Arithmetic(np.dtype(dtype), as_it_is, np.matmul, np.sum, np.exp, np.log, np.tanh)
+
+
+ARITHMETICS = {"float32": floating(np.float32), "float64": floating(np.float64)}

@@ -1,0 +1,39 @@
+"""Losses: the mean loss of a batch and its derivative by the logits, together.
+
+Shapes: logits (N, K), labels (N,) class indices. Each may change the logits it is handed.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from pipeline.nn.arithmetic import Arithmetic
+from pipeline.npz import Array
+
+Loss = Callable[[Arithmetic, Array, Array], tuple[float, Array]]
+
+
+def softmax(ops: Arithmetic, logits: Array) -> Array:
+    """Probabilities (N, K) of logits (N, K), which are changed; the largest is subtracted, so nothing overflows."""
+    logits -= logits.max(axis=1, keepdims=True)
+    y = ops.exp(logits, out=logits)
+    y /= ops.sum(y, axis=1, keepdims=True)
+    return y
+
+
+def softmax_cross_entropy(ops: Arithmetic, logits: Array, labels: Array) -> tuple[float, Array]:
+    """Mean of -log softmax(logits)[label], and (softmax - one-hot) / N."""
+    n = len(labels)
+    images = np.arange(n)
+    logits -= logits.max(axis=1, keepdims=True)
+    picked = logits[images, labels]
+    y = ops.exp(logits, out=logits)
+    total = ops.sum(y, axis=1, keepdims=True)
+    loss = float(ops.sum(ops.log(total[:, 0]) - picked)) / n
+    y /= total
+    y[images, labels] -= 1
+    y /= n
+    return loss, ops.grid(y, 1.0 / n)
+
+
+LOSSES: dict[str, Loss] = {"cross_entropy": softmax_cross_entropy}

@@ -1,0 +1,40 @@
+"""Random numbers that are the same everywhere: made from raw generator output by exact steps only.
+
+NumPy promises the raw stream of a bit generator, not what its distributions make of it (NEP 19).
+"""
+
+import numpy as np
+
+from pipeline.npz import Array
+
+
+class Stream:
+    """One of the independent streams of a seed, named by `key`."""
+
+    def __init__(self, seed: int, *key: int) -> None:
+        self._bits = np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key))
+
+    def integers(self, below: int, shape: tuple[int, ...]) -> Array:
+        """Integers from 0 to `below` - 1, `below` at most 2**32; the bias is under below / 2**32."""
+        raw = self._bits.random_raw(int(np.prod(shape)))
+        return (((raw >> np.uint64(32)) * np.uint64(below)) >> np.uint64(32)).astype(np.intp).reshape(shape)
+
+    def permutation(self, n: int) -> Array:
+        """0 to n - 1 in random order."""
+        return np.argsort(self._bits.random_raw(n), kind="stable")
+
+    def uniform(self, size: int) -> Array:
+        """Float64 numbers from 0 to 1 (excluded), all 53 bits random."""
+        return (self._bits.random_raw(size) >> np.uint64(11)) * 2.0**-53
+
+    def normal(self, size: int) -> Array:
+        """Float64 numbers of mean 0 and standard deviation 1, by Marsaglia's polar method (1964)."""
+        found, count = [np.empty(0)], 0
+        while count < size:
+            u, v = 2 * self.uniform(2 * (size - count) + 16).reshape(2, -1) - 1
+            s = u * u + v * v
+            inside = (s > 0) & (s < 1)
+            u, s = u[inside], s[inside]
+            found.append(u * np.sqrt(-2 * np.log(s) / s))
+            count += len(u)
+        return np.concatenate(found)[:size]

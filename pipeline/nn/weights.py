@@ -1,0 +1,56 @@
+"""All weights are one flat vector; names are views into it.
+
+The vector makes an optimizer one line, a numerical gradient one loop, a gradient check one dot product.
+The names are for people, and for the keys of weights.npz.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.errors import PipelineError
+from pipeline.npz import Array, read_npz, write_npz
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+ABOUT = "about"  # the member of weights.npz that describes the others, as JSON
+REMAKE = "make it again: python -m pipeline.train"
+
+
+def size(shapes: Shapes) -> int:
+    """How many weights arrays of `shapes` hold together."""
+    return sum(math.prod(shape) for shape in shapes.values())
+
+
+def views(flat: Array, shapes: Shapes) -> dict[str, Array]:
+    """Name the parts of one flat vector: {"W1": flat[:39200].reshape(784, 50), ...}."""
+    named, start = {}, 0
+    for name, shape in shapes.items():
+        named[name] = flat[start : start + math.prod(shape)].reshape(shape)
+        start += math.prod(shape)
+    return named
+
+
+def save_weights(path: Path, weights: Array, shapes: Shapes, about: Mapping[str, Any]) -> None:
+    """Replace `path` with the arrays by name and `about`, which says what net they are and where from."""
+    description = json.dumps(about, sort_keys=True, allow_nan=False)
+    write_npz(path, views(weights, shapes) | {ABOUT: np.array(description)})
+
+
+def load_weights(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
+    """The arrays of a model file by name, and what it says about them.
+
+    Raises PipelineError where the file is missing or damaged, or holds numbers that are not finite.
+    """
+    arrays = read_npz(path, remake=REMAKE)
+    if ABOUT not in arrays:
+        raise PipelineError(f"{path} does not say what net it holds (no member {ABOUT!r}); {REMAKE}.")
+    about = json.loads(str(arrays.pop(ABOUT)))
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise PipelineError(f"{path}: {name} holds NaN or infinity; {REMAKE}.")
+    return arrays, about

@@ -1,0 +1,92 @@
+"""NumPy's .npz container, byte-stable to write and strict to read.
+
+`np.savez` leaves the bytes of its zip to the Python and the platform it runs on, and `np.load` believes
+whatever a header claims. Here the zip directory is fixed when written, and checked in full when read.
+"""
+
+import io
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.errors import PipelineError
+from pipeline.files import replacing
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest date a zip can hold
+BLOCK = 1 << 24  # bytes written at a time
+
+
+def write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Replace `path` with an uncompressed .npz of `arrays`; the same arrays give the same bytes anywhere."""
+    with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            member = zipfile.ZipInfo(f"{name}.npy", EPOCH)
+            member.create_system = 3  # Unix, whatever this machine is
+            member.external_attr = 0o600 << 16
+            content = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False).reshape(array.shape)
+            header = _header(content)
+            member.file_size = len(header) + content.nbytes
+            with archive.open(member, "w") as output:
+                output.write(header)
+                flat = content.reshape(-1).view(np.uint8) if content.size else np.empty(0, np.uint8)
+                for start in range(0, flat.size, BLOCK):
+                    output.write(flat[start : start + BLOCK].data)
+
+
+def _header(array: Array) -> bytes:
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
+    return header.getvalue()
+
+
+def read_npz(path: Path, names: Iterable[str] | None = None, remake: str = "make it again") -> dict[str, Array]:
+    """The arrays of `path`, or just those in `names`, read-only.
+
+    Raises PipelineError where the file is missing, is no .npz, lacks a name, or claims more than it holds;
+    `remake` is the advice that ends the message.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = _members(archive)
+            wanted = list(members) if names is None else list(names)
+            missing = [name for name in wanted if name not in members]
+            if missing:
+                raise ValueError(f"no array {missing[0]!r}, only {', '.join(members)}")
+            return {name: _read(archive, members[name]) for name in wanted}
+    except FileNotFoundError:
+        raise PipelineError(f"{path} does not exist; {remake}.") from None
+    except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
+        raise PipelineError(f"{path} is not a sound .npz file: {error}; {remake}.") from None
+
+
+def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """Every member by array name, none twice, none compressed (so none can grow when read), none outside."""
+    members: dict[str, zipfile.ZipInfo] = {}
+    for member in archive.infolist():
+        name = member.filename.removesuffix(".npy")
+        if name == member.filename or "/" in name or name in members:
+            raise ValueError(f"unexpected member {member.filename!r}")
+        if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
+            raise ValueError(f"{member.filename} is compressed")
+        members[name] = member
+    return members
+
+
+def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
+    content = archive.read(member)  # zipfile checks the CRC
+    stream = io.BytesIO(content)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError(f"{member.filename} is not .npy version 1.0")
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    if dtype.hasobject or fortran or dtype.names:
+        raise ValueError(f"{member.filename} holds {dtype}, not a plain array in C order")
+    count = int(np.prod(shape, dtype=object))
+    if stream.tell() + count * dtype.itemsize != len(content):
+        raise ValueError(f"{member.filename} claims {shape} of {dtype}, which is not what it holds")
+    return np.frombuffer(content, dtype, count, stream.tell()).reshape(shape)

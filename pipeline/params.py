@@ -1,0 +1,189 @@
+"""The schema of params.yaml: every knob with its type, range and meaning, and one clear error for what does not fit.
+
+Read as DVC reads it (ruamel, YAML 1.2), so that a value means the same here and in dvc.lock.
+`python -m pipeline.params` prints the schema as JSON Schema, from which editors complete and check.
+"""
+
+import difflib
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.events import AliasEvent
+
+from pipeline.errors import PipelineError
+
+PARAMS_FILE = Path("params.yaml")
+LARGEST_FILE = 1 << 16  # bytes
+
+ParamsFile = Annotated[Path, typer.Option("--params", metavar="PATH", help="The parameter file.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-S", metavar="KEY=VALUE", help="Override one parameter, as DVC spells it; repeatable."),
+]
+
+
+class Section(BaseModel):
+    """What every section promises: nothing unknown, nothing converted, no infinities."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Download(Section):
+    """Stage 1."""
+
+    dataset: Literal["mnist", "fashion-mnist", "kmnist", "digits"] = Field(description="a name in the registry")
+
+
+class Convert(Section):
+    """Stage 2."""
+
+    normalize: bool = Field(description="pixels as float32 from 0 to 1; false: as uint8 from 0 to 255")
+    one_hot: bool = Field(description="labels as rows of zeros with a single one; false: as class indices")
+    layout: Literal["flat", "image"] = Field(description="flat: D pixels a row; image: 1 x Y x X")
+    validation: int = Field(ge=0, description="images split from the training set; 0: curves show the test set")
+    seed: int = Field(ge=0, lt=2**63, description="decides which images those are")
+
+
+class Train(Section):
+    """Stage 3."""
+
+    model: Literal["two_layer"] = Field(description="which network")
+    hidden: int = Field(ge=1, le=100_000, description="units in the hidden layer")
+    activation: Literal["sigmoid", "tanh", "relu"] = Field(description="of the hidden layer")
+    initializer: Literal["normal", "glorot", "he"] = Field(description="how the weights start; biases start at 0")
+    std: float = Field(gt=0, le=100, description="standard deviation of the initializer normal")
+    optimizer: Literal["sgd", "momentum", "adam"] = Field(description="how a gradient becomes a step")
+    learning_rate: float = Field(gt=0, le=1000, description="size of a step")
+    momentum: float = Field(ge=0, lt=1, description="share of the last step kept by the optimizer momentum")
+    batch_size: int = Field(ge=1, le=1_000_000, description="images a step")
+    sampling: Literal["replacement", "shuffle"] = Field(description="batches drawn at random, or epochs shuffled")
+    length: int = Field(ge=1, le=1_000_000_000, description="how long to train")
+    unit: Literal["iterations", "epochs"] = Field(description="what length counts")
+    seed: int = Field(ge=0, lt=2**63, description="decides the first weights and the batches")
+
+
+class Evaluate(Section):
+    """Stage 4."""
+
+    batch_size: int = Field(ge=1, le=1_000_000, description="images classified at a time")
+    mistakes: int = Field(ge=1, le=100, description="how many of the worst mistakes to picture")
+
+
+class Params(Section):
+    """The whole of params.yaml, one section a stage."""
+
+    download: Download
+    convert: Convert
+    train: Train
+    evaluate: Evaluate
+
+
+def load_params(path: Path = PARAMS_FILE, overrides: Iterable[str] | None = None) -> Params:
+    """The checked parameters of `path`, each KEY=VALUE of `overrides` applied first.
+
+    Raises PipelineError naming the file, the key, what was found and what would do.
+    """
+    tree = read_yaml(path)
+    for override in overrides or ():
+        apply(tree, override)
+    try:
+        return Params.model_validate(tree)
+    except ValidationError as error:
+        first, *others = error.errors()
+        more = f" ({len(others)} more to mend after that.)" if others else ""
+        raise PipelineError(f"{path}: {explain(first)}{more}") from None
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in the YAML file at `path`; small, UTF-8, without aliases, tags or duplicate keys."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+    except FileNotFoundError:
+        raise PipelineError(f"{path} does not exist here; run from the project's folder or name it: --params.") from None
+    except OSError as error:
+        raise PipelineError(f"{path} cannot be read: {error.strerror}.") from None
+    if len(content) > LARGEST_FILE:
+        raise PipelineError(f"{path} is over {LARGEST_FILE} bytes, which no parameter file should be.")
+    try:
+        tree = parse(content.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise PipelineError(f"{path} is not UTF-8 text: byte {error.start} is {content[error.start]:#04x}.") from None
+    except YAMLError as error:
+        raise PipelineError(f"{path} is not valid YAML: {summary(error)}.") from None
+    if not isinstance(tree, dict):
+        raise PipelineError(f"{path} holds {type(tree).__name__}, not sections; each stage needs one.")
+    return tree
+
+
+def parse(text: str) -> Any:
+    """`text` as YAML 1.2; refuses aliases, with which a few bytes can claim gigabytes."""
+    yaml = YAML(typ="safe", pure=True)
+    if any(isinstance(event, AliasEvent) for event in yaml.parse(text)):
+        raise YAMLError("aliases (*name) are not allowed")
+    return yaml.load(text)
+
+
+def summary(error: YAMLError) -> str:
+    """One line of what ruamel says in many."""
+    mark = getattr(error, "problem_mark", None)
+    problem = str(getattr(error, "problem", None) or error).strip().splitlines()[0]
+    return f"line {mark.line + 1}: {problem}" if mark else problem
+
+
+def apply(tree: dict[str, Any], override: str) -> None:
+    """Set one section.key=value in `tree`, the value read as YAML; what the schema lacks is refused later."""
+    path, equals, text = override.partition("=")
+    *parents, key = path.split(".")
+    try:
+        value = parse(text)
+    except YAMLError as error:
+        raise PipelineError(f"-S {override}: the value is not valid YAML: {summary(error)}.") from None
+    for parent in parents:
+        branch = tree.setdefault(parent, {})
+        tree = branch if isinstance(branch, dict) else {}
+    if not (equals and parents and key):
+        raise PipelineError(f"-S {override}: expected SECTION.KEY=VALUE, such as train.learning_rate=0.05.")
+    tree[key] = value
+
+
+def explain(error: ErrorDetails) -> str:
+    """One line for one mistake: the key, what was found, what to write instead."""
+    key, found = ".".join(map(str, error["loc"])), error["input"]
+    match error["type"]:
+        case "missing":
+            return f"{key} is missing; add it."
+        case "extra_forbidden":
+            *parents, name = map(str, error["loc"])
+            known = list(fields(parents))
+            near = difflib.get_close_matches(name, known, 1)
+            return f"{key} is unknown; " + (f"did you mean {near[0]}?" if near else f"known are {enumerate_('and', known)}.")
+        case "literal_error":
+            return f"{key} is {found!r}; choose {error['ctx']['expected'].replace(chr(39), '')}."
+        case _:
+            return f"{key} is {found!r}; it {error['msg'].removeprefix('Input ').replace('should', 'must')}."
+
+
+def fields(parents: list[str]) -> Iterator[str]:
+    """The keys that the schema knows under `parents`."""
+    section: Any = Params
+    for parent in parents:
+        section = section.model_fields[parent].annotation
+    yield from section.model_fields
+
+
+def enumerate_(word: str, names: list[str]) -> str:
+    """'a, b and c'."""
+    return f" {word} ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+if __name__ == "__main__":
+    schema = Params.model_json_schema()
+    typer.echo(json.dumps(schema, indent=2))
