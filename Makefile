@@ -1,0 +1,60 @@
+# Everything a person does with this project, one word each. `make` alone lists the words.
+
+PYTHON = python3
+PYTEST =
+BIN = .venv/bin
+# dvc.yaml says `python`: with this in front of a command, that is the python of .venv
+RUN = PATH="$(CURDIR)/$(BIN):$$PATH"
+DIGITS = examples/digits
+
+.PHONY: help setup demo test repro lint bench lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' Makefile
+
+setup: .venv/.ready ## install the pinned packages into .venv, once
+
+demo: setup ## the whole pipeline on the bundled digits, without network: metrics and pictures
+	@$(RUN) dvc repro $(DIGITS)/dvc.yaml
+	@$(RUN) dvc metrics show $(DIGITS)/data/evaluation/metrics.json
+	@echo "The pictures are in $(DIGITS)/data/evaluation:" && ls $(DIGITS)/data/evaluation/*.png
+
+test: setup ## every test; make test PYTEST="-m 'not slow'" leaves the slow ones out
+	@$(RUN) python -m pytest $(PYTEST)
+
+repro: setup ## download MNIST, convert, train, evaluate: whatever is not up to date
+	@$(RUN) dvc repro
+
+lint: setup ## style, format and types
+	@$(RUN) ruff check
+	@$(RUN) ruff format --check
+	@$(RUN) mypy
+
+bench: setup ## times of a training step and its parts
+	@$(RUN) python tests/benchmarks/bench.py
+
+lock: ## pin the newest packages in requirements.txt, for all supported Pythons at once (needs uv)
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-annotate --custom-compile-command "make lock" --extra dev pyproject.toml --output-file requirements.txt
+
+clean: ## remove .venv and the tools' caches; data and DVC's cache stay
+	rm -rf .venv build *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find pipeline tests examples -name __pycache__ -prune -exec rm -rf {} +
+
+# without git, as in an unpacked archive, DVC has to be told to manage without it
+.venv/.ready: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "error: $(PYTHON) is not Python 3.11 or newer; name one that is: make PYTHON=python3.12" >&2; exit 1; }
+	@echo "Installing the pinned packages into .venv, which takes about a minute, once ..."
+	@set -e; if command -v uv >/dev/null; then \
+	    uv venv --quiet --allow-existing --python $(PYTHON) .venv; \
+	    uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.txt; \
+	    uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .; \
+	else \
+	    $(PYTHON) -m venv .venv; \
+	    $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt; \
+	    $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .; \
+	fi
+	@$(BIN)/python -m compileall -q pipeline
+	@git rev-parse --git-dir >/dev/null 2>&1 || $(BIN)/dvc config --local core.no_scm true
+	@touch $@
