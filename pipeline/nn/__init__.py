@@ -2,7 +2,7 @@
 
 arithmetic  - what is computed with
 layers, activations, losses - function pairs: a formula and its derivative
-two_layer   - the models, each a record of shapes, forward and backward
+linear, two_layer, cnn - the models, each a record of shapes, forward and backward
 weights, initializers - one flat vector and its named views
 gradients   - the derivative of the loss by that vector
 optimizers, training - from gradients to a trained net
@@ -13,10 +13,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pipeline.nn.arithmetic import Arithmetic
+from pipeline.nn.cnn import cnn
+from pipeline.nn.linear import linear
 from pipeline.nn.model import Model
 from pipeline.nn.two_layer import two_layer
 
-MODELS: dict[str, Callable[..., Model]] = {"two_layer": two_layer}
+MODELS: dict[str, Callable[..., Model]] = {"linear": linear, "two_layer": two_layer, "cnn": cnn}
 
 
 def architecture(name: str, knobs: Mapping[str, Any]) -> dict[str, Any]:

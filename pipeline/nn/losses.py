@@ -29,11 +29,29 @@ def softmax_cross_entropy(ops: Arithmetic, logits: Array, labels: Array) -> tupl
     picked = logits[images, labels]
     y = ops.exp(logits, out=logits)
     total = ops.sum(y, axis=1, keepdims=True)
-    loss = float(ops.sum(ops.log(total[:, 0]) - picked)) / n
+    loss = ops.sum(ops.log(total[:, 0]) - picked).item() / n
     y /= total
     y[images, labels] -= 1
     y /= n
     return loss, ops.grid(y, 1.0 / n)
 
 
-LOSSES: dict[str, Loss] = {"cross_entropy": softmax_cross_entropy}
+def hinge(ops: Arithmetic, logits: Array, labels: Array) -> tuple[float, Array]:
+    """Mean over images of the sum over the other classes of max(0, 1 + logit - the label's), and its derivative.
+
+    The loss of the multi-class support vector machine of Weston & Watkins 1999; where it bends, the slope is 0.
+    """
+    n = len(labels)
+    images = np.arange(n)
+    logits -= logits[images, labels][:, None]
+    logits += 1
+    logits[images, labels] = 0
+    np.maximum(logits, 0, out=logits)
+    loss = ops.sum(logits).item() / n
+    slope = (logits > 0).astype(logits.dtype)
+    slope[images, labels] = -slope.sum(axis=1)
+    slope /= n
+    return loss, ops.grid(slope, logits.shape[1] / n)
+
+
+LOSSES: dict[str, Loss] = {"cross_entropy": softmax_cross_entropy, "hinge": hinge}
