@@ -47,18 +47,19 @@ class Convert(Section):
     normalize: bool = Field(description="pixels as float32 from 0 to 1; false: as uint8 from 0 to 255")
     one_hot: bool = Field(description="labels as rows of zeros with a single one; false: as class indices")
     layout: Literal["flat", "image"] = Field(description="flat: D pixels a row; image: 1 x Y x X")
-    validation: int = Field(ge=0, description="images split from the training set; 0: curves show the test set")
-    seed: int = Field(ge=0, lt=2**63, description="decides which images those are")
+    validation: int = Field(ge=0, description="images held out, the last of the training set; 0: curves show test")
 
 
 class Train(Section):
     """Stage 3."""
 
     model: Literal["two_layer"] = Field(description="which network")
+    loss: Literal["cross_entropy"] = Field(description="what training makes small")
     hidden: int = Field(ge=1, le=100_000, description="units in the hidden layer")
     activation: Literal["sigmoid", "tanh", "relu"] = Field(description="of the hidden layer")
     initializer: Literal["normal", "glorot", "he"] = Field(description="how the weights start; biases start at 0")
     std: float = Field(gt=0, le=100, description="standard deviation of the initializer normal")
+    arithmetic: Literal["float32", "float64"] = Field(description="what the net computes with")
     optimizer: Literal["sgd", "momentum", "adam"] = Field(description="how a gradient becomes a step")
     learning_rate: float = Field(gt=0, le=1000, description="size of a step")
     momentum: float = Field(ge=0, lt=1, description="share of the last step kept by the optimizer momentum")
@@ -107,7 +108,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             content = file.read(LARGEST_FILE + 1)
     except FileNotFoundError:
-        raise PipelineError(f"{path} does not exist here; run from the project's folder or name it: --params.") from None
+        raise PipelineError(
+            f"{path} does not exist here; run from the project's folder or name it: --params."
+        ) from None
     except OSError as error:
         raise PipelineError(f"{path} cannot be read: {error.strerror}.") from None
     if len(content) > LARGEST_FILE:
@@ -164,7 +167,9 @@ def explain(error: ErrorDetails) -> str:
             *parents, name = map(str, error["loc"])
             known = list(fields(parents))
             near = difflib.get_close_matches(name, known, 1)
-            return f"{key} is unknown; " + (f"did you mean {near[0]}?" if near else f"known are {enumerate_('and', known)}.")
+            return f"{key} is unknown; " + (
+                f"did you mean {near[0]}?" if near else f"known are {enumerate_('and', known)}."
+            )
         case "literal_error":
             return f"{key} is {found!r}; choose {error['ctx']['expected'].replace(chr(39), '')}."
         case _:

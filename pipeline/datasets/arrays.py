@@ -4,7 +4,7 @@ Shapes: N images of C channels, Y rows, X columns; K classes. Pixels are 0-255 (
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,6 +58,11 @@ def flatten(images: Array) -> Array:
     return images.reshape(len(images), -1)
 
 
+def as_pictures(images: Array, shape: Sequence[int]) -> Array:
+    """(N, ...) as (N, Y, X), for people to look at."""
+    return images.reshape(len(images), *shape)
+
+
 def save_dataset(path: Path, splits: dict[str, Split], about: dict[str, Any]) -> None:
     """Replace `path` with the arrays `<split>_images` and `<split>_labels` and the description `about`."""
     description = json.dumps(about, sort_keys=True, allow_nan=False)
@@ -85,3 +90,18 @@ def load_splits(path: Path, names: Iterable[str]) -> list[Split]:
             found = f"{len(split.images)} {name} images and {len(split.labels)} labels"
             raise PipelineError(f"{path} holds {found}; {REMAKE}.")
     return splits
+
+
+def hold_out(splits: dict[str, Split], count: int) -> dict[str, Split]:
+    """Split the last `count` training images off as `validation`, the convention for MNIST; none if 0."""
+    if not count:
+        return splits
+    train = splits["train"]
+    kept = len(train.images) - count
+    if kept < 1:
+        raise PipelineError(
+            f"params.yaml: convert.validation is {count}, but there are only {len(train.images)} training images; "
+            "choose fewer."
+        )
+    parts = {"train": Split(*(part[:kept] for part in train)), "validation": Split(*(part[kept:] for part in train))}
+    return parts | {"test": splits["test"]}

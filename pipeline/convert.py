@@ -1,0 +1,38 @@
+"""Stage 2: the four IDX files to one dataset.npz that describes itself."""
+
+from pathlib import Path
+
+import typer
+
+from pipeline.errors import reports_errors
+from pipeline.params import PARAMS_FILE, Overrides, ParamsFile, load_params
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+@reports_errors
+def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
+    """Convert data/raw to data/processed/dataset.npz.
+
+    Example: python -m pipeline.convert -S convert.layout=image -S convert.validation=10000
+    """
+    settings = load_params(params, overrides).convert
+    from pipeline.datasets.arrays import hold_out, save_dataset
+    from pipeline.datasets.raw import RAW, arrange, load_raw
+
+    about, splits = load_raw(RAW)
+    splits = hold_out(splits, settings.validation)
+    classes = len(about["class_names"]) if settings.one_hot else None
+    flat = settings.layout == "flat"
+    arranged = {name: arrange(split, classes, settings.normalize, flat) for name, split in splits.items()}
+    about |= settings.model_dump() | {"held_out": "validation" if settings.validation else "test"}
+    out = Path("data/processed/dataset.npz")
+    save_dataset(out, arranged, about)
+    for name, split in arranged.items():
+        typer.echo(f"{name:<10} images {split.images.dtype} {split.images.shape}, labels {split.labels.shape}")
+    typer.echo(f"{about['title']}: {out}")
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,84 @@
+"""The four published files as arrays, checked against each other and against what download said they are."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.datasets.arrays import Split, as_images, flatten, normalize, one_hot
+from pipeline.datasets.idx import read_idx
+from pipeline.errors import PipelineError
+from pipeline.npz import Array
+
+RAW = Path("data/raw")
+DESCRIPTION = "dataset.json"
+REMAKE = "fetch it again: python -m pipeline.download"
+
+
+def load_mnist(
+    normalize: bool = True, flatten: bool = True, one_hot_label: bool = False, folder: Path = RAW
+) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """The tutorials' call: (train images, train labels), (test images, test labels).
+
+    normalize: pixels as float32 from 0 to 1, else uint8 from 0 to 255. flatten: images (N, D), else
+    (N, 1, Y, X). one_hot_label: labels (N, K), else (N,) class indices. Reads what `python -m pipeline.download`
+    put into `folder`; raises PipelineError where that is missing or unsound.
+    """
+    about, splits = load_raw(folder)
+    classes = len(about["class_names"]) if one_hot_label else None
+    train, test = (arrange(splits[name], classes, normalized=normalize, flat=flatten) for name in ("train", "test"))
+    return train, test
+
+
+def arrange(split: Split, classes: int | None, normalized: bool, flat: bool) -> Split:
+    """Images (N, Y, X) and class indices (N,) in the asked form; one-hot where `classes` says how many."""
+    images = normalize(split.images) if normalized else split.images
+    labels = split.labels if classes is None else one_hot(split.labels, classes)
+    return Split(flatten(images) if flat else as_images(images), labels)
+
+
+def load_raw(folder: Path) -> tuple[dict[str, Any], dict[str, Split]]:
+    """What the data set is, and its splits train and test: uint8 images (N, Y, X) and class indices (N,).
+
+    Raises PipelineError where a file is missing or damaged, or does not fit the others.
+    """
+    about = describe(folder)
+    splits = {}
+    for name in ("train", "test"):
+        images, labels = (folder / about["files"][f"{name}_{part}"]["name"] for part in ("images", "labels"))
+        splits[name] = Split(read_idx(images), read_idx(labels))
+        check(splits[name], images, labels, tuple(about["image_shape"]), len(about["class_names"]))
+    return about, splits
+
+
+def describe(folder: Path) -> dict[str, Any]:
+    """What download wrote about the files in `folder`."""
+    path = folder / DESCRIPTION
+    try:
+        return dict(json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        raise PipelineError(f"{path} does not exist; {REMAKE}.") from None
+    except ValueError as error:
+        raise PipelineError(f"{path} is not the JSON that download wrote ({error}); {REMAKE}.") from None
+
+
+def check(split: Split, images: Path, labels: Path, shape: tuple[int, ...], classes: int) -> None:
+    """Raise PipelineError unless images and labels are of one data set: shapes, counts, label range, contents."""
+    found = split.images
+    if found.dtype != np.uint8 or found.ndim != 3 or found.shape[1:] != shape or not len(found):
+        expected = f"uint8 images of {shape[0]} x {shape[1]}"
+        raise PipelineError(f"{images}: expected {expected}, found {found.dtype} of shape {found.shape}; {REMAKE}.")
+    if split.labels.shape != (len(found),):
+        raise PipelineError(
+            f"{labels}: expected {len(found)} labels, one an image of {images.name}, found an array "
+            f"of shape {split.labels.shape}; {REMAKE}."
+        )
+    if not 0 <= split.labels.min() <= split.labels.max() < classes:
+        wrong = int(np.flatnonzero((split.labels < 0) | (split.labels >= classes))[0])
+        raise PipelineError(f"{labels}: label {wrong} is {split.labels[wrong]}, expected 0 to {classes - 1}; {REMAKE}.")
+    if found.min() == found.max():
+        raise PipelineError(f"{images}: every pixel is {found.min()}, so there is nothing to learn; {REMAKE}.")
+    absent = sorted(set(range(classes)) - set(np.unique(split.labels).tolist()))
+    if absent:
+        raise PipelineError(f"{labels}: no image of class {absent[0]}; every class must occur; {REMAKE}.")

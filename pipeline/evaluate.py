@@ -1,0 +1,45 @@
+"""Stage 4: judge the trained net on the test images."""
+
+from pathlib import Path
+
+import typer
+
+from pipeline.errors import reports_errors
+from pipeline.params import PARAMS_FILE, Overrides, ParamsFile, load_params
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+@reports_errors
+def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
+    """Judge data/model on the test images; write metrics and pictures to data/evaluation.
+
+    Example: python -m pipeline.evaluate -S evaluate.mistakes=50
+    """
+    settings = load_params(params, overrides).evaluate
+    from pipeline.datasets.arrays import as_pictures, describe_dataset, load_splits
+    from pipeline.files import write_bytes
+    from pipeline.nn.classifier import load_classifier
+    from pipeline.nn.weights import REMAKE
+    from pipeline.provenance import sha256
+    from pipeline.report.results import Answers, results
+    from pipeline.text import read_columns
+
+    source, model, folder = Path("data/processed/dataset.npz"), Path("data/model"), Path("data/evaluation")
+    net, data = load_classifier(model / "weights.npz"), describe_dataset(source)
+    net.require_data(sha256(source))
+    (test,) = load_splits(source, ["test"])
+    scores = net.logits(test.images, settings.batch_size)
+    pictures = as_pictures(test.images, data["image_shape"])
+    answers = Answers(pictures, test.labels, net.probabilities(scores), data["class_names"])
+    curves = read_columns(model / "accuracy.csv", REMAKE) | read_columns(model / "loss.csv", REMAKE)
+    loss = net.loss(scores, test.labels)
+    files = results(answers, loss, curves, data["held_out"], net.first_layer(data["image_shape"]), settings.mistakes)
+    for name, content in files.items():
+        write_bytes(folder / name, content)
+    typer.echo(f"accuracy {answers.scores['accuracy']:.4f} on {len(test.labels)} test images: {folder}")
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,30 @@
+"""Training as it goes: a live bar where a person watches, a line an epoch in a log."""
+
+import sys
+import time
+
+from tqdm import tqdm
+
+from pipeline.nn.training import History, Schedule
+
+
+class Progress(tqdm):  # type: ignore[type-arg]  # tqdm is generic in its stubs only
+    """A context manager to call with the history as it grows; its bar is silent unless stderr is a terminal."""
+
+    def __init__(self, plan: Schedule, held_out: str) -> None:
+        super().__init__(total=plan.iterations, unit="it", dynamic_ncols=True, disable=None, leave=False)
+        self.plan, self.held_out, self.began = plan, held_out, time.monotonic()
+
+    def __call__(self, history: History) -> None:
+        """Show where training stands; say so in a line of its own when it has just been measured."""
+        done, last = len(history.losses), history.accuracies[-1]
+        standing = f"train {last.train:.2%}  {self.held_out} {last.held_out:.2%}"
+        self.update(done - self.n)
+        self.set_postfix_str(f"loss {history.losses[-1]:.3f}  {standing}")
+        if round(last.epoch * self.plan.per_epoch) == done:
+            recent = history.losses[-self.plan.per_epoch :]
+            spent = time.monotonic() - self.began
+            left = spent / done * (self.plan.iterations - done)
+            loss = sum(recent) / len(recent)
+            line = f"epoch {last.epoch:5.1f}  iteration {done:6d}  loss {loss:.4f}  {standing}"
+            self.write(f"{line}  {spent:.0f} s, {left:.0f} s left", file=sys.stdout)

@@ -1,0 +1,42 @@
+"""Stage 3: fit the chosen net to the training images."""
+
+from pathlib import Path
+
+import typer
+
+from pipeline.errors import reports_errors
+from pipeline.params import PARAMS_FILE, Overrides, ParamsFile, load_params
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+@reports_errors
+def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
+    """Train on data/processed/dataset.npz; write weights and curves to data/model.
+
+    Example: python -m pipeline.train -S train.hidden=100 -S train.learning_rate=0.2
+    """
+    settings = load_params(params, overrides).train
+    from pipeline.datasets.arrays import describe_dataset, load_splits
+    from pipeline.files import write_bytes
+    from pipeline.nn.progress import Progress
+    from pipeline.nn.trainer import Trainer
+    from pipeline.nn.weights import save_weights
+    from pipeline.provenance import code_hash, sha256
+    from pipeline.text import table
+
+    source, folder = Path("data/processed/dataset.npz"), Path("data/model")
+    data = describe_dataset(source) | {"sha256": sha256(source)}
+    train, held_out = load_splits(source, ["train", data["held_out"]])
+    trainer = Trainer(settings.model_dump(), train, held_out, len(data["class_names"]))
+    with Progress(trainer.plan, data["held_out"]) as progress:
+        history = trainer.fit(progress)
+    about = {"net": trainer.net, "params": settings.model_dump(), "data": data, "code": code_hash(["nn", "train.py"])}
+    save_weights(folder / "weights.npz", trainer.weights, trainer.model.shapes, about)
+    write_bytes(folder / "loss.csv", table(["iteration", "loss"], enumerate(history.losses, 1)))
+    write_bytes(folder / "accuracy.csv", table(["epoch", "train", "held_out"], history.accuracies))
+
+
+if __name__ == "__main__":
+    app()
