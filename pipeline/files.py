@@ -1,36 +1,85 @@
 """Files appear under their final name complete or not at all."""
 
 import contextlib
-import csv
-import json
+import glob
 import os
+import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+
+from pipeline.errors import PipelineError
+from pipeline.text import strict_json
+
+if sys.platform != "win32":  # whose open files nobody can remove
+    import fcntl
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Write to a unique temporary file beside `path`; on success flush it to disk and rename it to `path`.
 
-    Whatever goes wrong, `path` keeps what it held and the temporary file is removed. A link at `path` is
-    replaced, never written through: DVC may have hard-linked it to its cache.
+    Whatever goes wrong, `path` keeps what it held and the temporary file is removed; one that a killed process
+    left goes with the next write to `path`. A link at `path` is replaced, never written through: DVC may have
+    hard-linked it to its cache. Raises PipelineError where `path` is a folder, OSError where the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~current_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
+    if path.is_dir() and not path.is_symlink():
+        raise PipelineError(f"{path} is a folder where a file belongs; move it away and run again.")
+    sweep(path)
+    handle, temporary = _create_beside(path)
+    with contextlib.ExitStack() as lock:
+        if sys.platform != "win32":
+            lock.callback(os.close, os.dup(handle))  # the lock lasts until the file has its final name
+        try:
+            with os.fdopen(handle, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o666 & ~current_umask())
+            os.replace(temporary, path)
+        except BaseException as error:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+            if isinstance(error, OSError) and error.errno and error.filename is None:
+                error.filename = str(path)  # a full disk does not say on which file
+            raise
     sync_folder(path.parent)
+
+
+def _create_beside(path: Path) -> tuple[int, str]:
+    """A new temporary file, open and locked, by which a sweep tells it from an abandoned one."""
+    while True:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        _lock(handle, wait=True)
+        if os.fstat(handle).st_nlink:
+            return handle, temporary
+        os.close(handle)  # a sweep took it before it was locked
+
+
+def sweep(path: Path) -> None:
+    """Remove the temporary files for `path` whose writers are gone: nobody holds their lock.
+
+    Where locks hold nobody off, as on some network file systems, a second one succeeds as well: nothing can be
+    known there and nothing is removed.
+    """
+    for orphan in path.parent.glob(f".{glob.escape(path.name)}.????????.part"):
+        if orphan.is_file():
+            with contextlib.suppress(OSError), orphan.open("rb") as first, orphan.open("rb") as second:
+                if _lock(first.fileno(), wait=False) and not _lock(second.fileno(), wait=False):
+                    orphan.unlink()
+
+
+def _lock(descriptor: int, wait: bool) -> bool:
+    """Whether this open file could be locked."""
+    if sys.platform == "win32":
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def current_umask() -> int:
@@ -57,24 +106,5 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Replace `path` with strict JSON: sorted keys, no NaN, the same bytes for the same content."""
-    text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
-    write_bytes(path, text.encode() + b"\n")
-
-
-def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Replace `path` with a table; floats appear as the shortest decimal that reads back to the same float."""
-    with replacing(path) as file:
-        lines = csv.writer(_Encoder(file), lineterminator="\n")
-        lines.writerow(header)
-        lines.writerows(rows)
-
-
-class _Encoder:
-    """The text face of a binary file, for csv.writer."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self.file = file
-
-    def write(self, text: str) -> int:
-        return self.file.write(text.encode())
+    """Replace `path` with strict JSON."""
+    write_bytes(path, strict_json(content))
