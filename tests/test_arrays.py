@@ -1,0 +1,156 @@
+"""Arrays take the asked form without losing anything, and dataset.npz says what it holds."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from pipeline.datasets import arrays as a
+from pipeline.datasets.idx import write_idx
+from pipeline.datasets.raw import load_mnist, load_raw
+from pipeline.errors import PipelineError
+
+images = arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 5), st.integers(1, 5)))
+
+
+@given(images)
+def test_normalized_pixels_are_float32_from_0_to_1_and_can_be_read_back(pixels):
+    normalized = a.normalize(pixels)
+    assert normalized.dtype == np.float32
+    assert normalized.min() >= 0
+    assert normalized.max() <= 1
+    np.testing.assert_array_equal(np.rint(normalized * 255), pixels)
+
+
+def test_normalizing_in_blocks_changes_nothing():
+    pixels = np.random.default_rng(0).integers(0, 256, (2 * a.BLOCK + 3, 2, 2)).astype(np.uint8)
+    np.testing.assert_array_equal(a.normalize(pixels), pixels / np.float32(255))
+
+
+@given(st.lists(st.integers(0, 9), min_size=1))
+def test_one_hot_and_back(labels):
+    rows = a.one_hot(np.array(labels), 10)
+    assert rows.dtype == np.float32
+    assert (rows.sum(axis=1) == 1).all()
+    assert a.class_indices(rows).tolist() == labels
+
+
+@given(images)
+def test_the_layouts_hold_the_same_numbers(pixels):
+    n, *shape = pixels.shape
+    assert a.as_images(pixels).shape == (n, 1, *shape)
+    np.testing.assert_array_equal(a.as_pictures(a.flatten(pixels), shape), pixels)
+
+
+def test_a_saved_dataset_reads_back_with_what_it_says_of_itself(tmp_path):
+    path = tmp_path / "dataset.npz"
+    train = a.Split(np.zeros((4, 6), np.float32), a.one_hot(np.arange(4), 5))
+    a.save_dataset(path, {"train": train, "test": train}, {"name": "tiny", "class_names": ["ä"]})
+    (read,) = a.load_splits(path, ["test"])
+    assert read.labels.tolist() == [0, 1, 2, 3]
+    assert a.describe_dataset(path) == {"name": "tiny", "class_names": ["ä"]}
+    with np.load(path, allow_pickle=False) as plain:  # and plain NumPy reads it as well
+        assert set(plain) == {"about", "train_images", "train_labels", "test_images", "test_labels"}
+
+
+def test_C24_the_same_arrays_make_the_same_file(tmp_path):
+    split = a.Split(np.ones((4, 6), np.float32), np.arange(4))
+    for name in ("one.npz", "two.npz"):
+        a.save_dataset(tmp_path / name, {"train": split}, {"b": 1, "a": 2})
+    assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
+
+
+def test_E1_a_missing_dataset_says_which_command_makes_it(tmp_path):
+    with pytest.raises(PipelineError, match=r"dataset.npz does not exist; make it again: python -m pipeline.convert"):
+        a.load_splits(tmp_path / "dataset.npz", ["test"])
+
+
+def test_a_missing_split_is_named(tmp_path):
+    split = a.Split(np.ones((4, 6), np.float32), np.arange(4))
+    a.save_dataset(tmp_path / "d.npz", {"train": split}, {})
+    with pytest.raises(PipelineError, match="no array 'test_images'"):
+        a.load_splits(tmp_path / "d.npz", ["test"])
+
+
+def test_held_out_images_are_the_last_of_the_training_set():
+    train = a.Split(np.arange(10)[:, None], np.arange(10))
+    splits = a.hold_out({"train": train, "test": train}, 3)
+    assert list(splits) == ["train", "validation", "test"]
+    assert splits["train"].labels.tolist() == list(range(7))
+    assert splits["validation"].images[:, 0].tolist() == [7, 8, 9]
+
+
+def test_holding_out_every_image_is_refused():
+    train = a.Split(np.arange(10)[:, None], np.arange(10))
+    with pytest.raises(PipelineError, match=r"convert.validation is 10, but there are only 10 training images"):
+        a.hold_out({"train": train, "test": train}, 10)
+
+
+@pytest.fixture
+def raw(tmp_path):
+    """A folder as download leaves it: 20 + 10 images of 3 x 4, two classes."""
+    rng = np.random.default_rng(0)
+    files = {}
+    for split, count in (("train", 20), ("test", 10)):
+        for part, array in (("images", rng.integers(0, 256, (count, 3, 4))), ("labels", np.arange(count) % 2)):
+            files[f"{split}_{part}"] = {"name": f"{split}-{part}.gz"}
+            write_idx(tmp_path / f"{split}-{part}.gz", array.astype(np.uint8))
+    about = {"title": "tiny", "class_names": ["x", "o"], "image_shape": [3, 4], "files": files}
+    (tmp_path / "dataset.json").write_text(json.dumps(about))
+    return tmp_path
+
+
+@pytest.mark.parametrize("normalized", [True, False])
+@pytest.mark.parametrize("flat", [True, False])
+@pytest.mark.parametrize("one_hot", [True, False])
+def test_load_mnist_gives_the_tutorials_arrays(raw, normalized, flat, one_hot):
+    (images, labels), (test_images, test_labels) = load_mnist(normalized, flat, one_hot, folder=raw)
+    assert images.dtype == (np.float32 if normalized else np.uint8)
+    assert images.shape == ((20, 12) if flat else (20, 1, 3, 4))
+    assert labels.shape == ((20, 2) if one_hot else (20,))
+    assert len(test_images) == len(test_labels) == 10
+
+
+def refused(raw, name: str, array, pattern: str) -> None:
+    write_idx(raw / name, np.asarray(array, np.uint8))
+    with pytest.raises(PipelineError, match=pattern):
+        load_raw(raw)
+
+
+def test_C15_a_label_beyond_the_classes_is_located(raw):
+    refused(raw, "train-labels.gz", [0, 1, 2] + [0] * 17, "train-labels.gz: label 2 is 2, expected 0 to 1")
+
+
+def test_C16_fewer_labels_than_images_is_refused(raw):
+    refused(raw, "train-labels.gz", [0, 1] * 9, r"expected 20 labels, one an image .* shape \(18,\)")
+
+
+def test_C18_images_of_another_size_are_refused(raw):
+    refused(raw, "test-images.gz", np.zeros((10, 4, 3)), r"expected uint8 images of 3 x 4, found .* \(10, 4, 3\)")
+
+
+def test_C19_a_constant_image_file_is_refused(raw):
+    refused(raw, "train-images.gz", np.full((20, 3, 4), 7), "every pixel is 7")
+
+
+def test_C20_an_absent_class_is_named(raw):
+    refused(raw, "test-labels.gz", [1] * 10, "no image of class 0")
+
+
+def test_C11_images_where_labels_belong_are_refused(raw):
+    refused(raw, "train-labels.gz", np.zeros((20, 3, 4)), r"one an image of train-images.gz, found an array")
+
+
+def test_C17_train_and_test_swapped_is_noticed_by_their_counts(raw):
+    labels = (raw / "test-labels.gz").read_bytes()
+    (raw / "train-labels.gz").write_bytes(labels)
+    with pytest.raises(PipelineError, match="expected 20 labels"):
+        load_raw(raw)
+
+
+def test_a_missing_description_says_what_to_run(tmp_path):
+    with pytest.raises(PipelineError, match=r"dataset.json does not exist; fetch it again: python -m pipeline.download"):
+        load_raw(tmp_path)

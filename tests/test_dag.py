@@ -1,0 +1,139 @@
+"""The map of the code is true: what a stage imports it declares to DVC, and layers import downwards only."""
+
+import ast
+import functools
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "pipeline"
+STAGES = ("download", "convert", "train", "evaluate")
+PIPELINES = {"dvc.yaml": "pipeline", "examples/digits/dvc.yaml": "../../pipeline"}
+
+
+def source(module: str) -> Path | None:
+    """The file of a module of the package, if it is one."""
+    path = ROOT.joinpath(*module.split("."))
+    candidates = [path.with_suffix(".py"), path / "__init__.py"]
+    return next((file for file in candidates if file.is_file()), None)
+
+
+@functools.cache
+def imported(path: Path) -> frozenset[str]:
+    """Every module that a file imports, at its top or inside a function; packages on the way included."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute here"
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            found.update(".".join(parts[: i + 1]) for i in range(len(parts)))
+    return frozenset(found)
+
+
+def has_code(path: Path) -> bool:
+    """Whether a file does anything: one that holds a docstring alone cannot change a result."""
+    return len(ast.parse(path.read_text("utf-8")).body) > 1
+
+
+def closure(path: Path) -> set[Path]:
+    """A file and all files of the package that it imports, directly or not."""
+    seen: set[Path] = set()
+    waiting = [path]
+    while waiting:
+        file = waiting.pop()
+        if file not in seen:
+            seen.add(file)
+            waiting += [found for module in imported(file) if (found := source(module))]
+    return {file for file in seen if has_code(file)}
+
+
+def pipeline(name: str) -> dict:
+    return YAML(typ="safe", pure=True).load((ROOT / name).read_text("utf-8"))
+
+
+def code_deps(name: str, stage: str) -> set[Path]:
+    """The declared dependencies of a stage that are code."""
+    deps = [dep for dep in pipeline(name)["stages"][stage]["deps"] if dep.startswith("${code}")]
+    return {PACKAGE.joinpath(dep.removeprefix("${code}/")) for dep in deps}
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_declares_every_file_it_imports(name, stage):
+    deps = code_deps(name, stage)
+    missed = {file for file in closure(PACKAGE / f"{stage}.py") if not deps & {file, *file.parents}}
+    assert not missed, f"{name}: stage {stage} would miss a change of {sorted(map(str, missed))}"
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_declares_no_file_it_does_not_import(name, stage):
+    used = closure(PACKAGE / f"{stage}.py")
+    needless = {dep for dep in code_deps(name, stage) if not any(dep in {file, *file.parents} for file in used)}
+    assert not needless
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_is_a_file_a_params_section_and_a_dvc_stage(stage):
+    (command, params) = (pipeline("dvc.yaml")["stages"][stage][key] for key in ("cmd", "params"))
+    assert command == f"python -m pipeline.{stage}"
+    assert params == [stage]
+    assert len((PACKAGE / f"{stage}.py").read_text().splitlines()) <= 60
+
+
+def test_the_two_pipelines_differ_only_by_where_the_code_lies():
+    contents = {name: pipeline(name) for name in PIPELINES}
+    assert {name: content.pop("vars")[0]["code"] for name, content in contents.items()} == PIPELINES
+    assert contents["dvc.yaml"] == contents["examples/digits/dvc.yaml"]
+
+
+def package_files() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def test_nobody_imports_a_stage():
+    stages = {f"pipeline.{stage}" for stage in STAGES}
+    assert not [file for file in package_files() if stages & imported(file)]
+
+
+@pytest.mark.parametrize(
+    ("folder", "forbidden"),
+    [
+        ("datasets", {"pipeline.nn", "pipeline.report", "pipeline.params"}),
+        ("nn", {"pipeline.datasets", "pipeline.report", "pipeline.params"}),
+        ("report", {"pipeline.datasets", "pipeline.nn", "pipeline.params"}),
+    ],
+)
+def test_the_three_libraries_do_not_know_each_other(folder, forbidden):
+    for file in (PACKAGE / folder).rglob("*.py"):
+        assert not forbidden & imported(file), file
+
+
+@pytest.mark.parametrize("library", ["matplotlib", "requests", "ruamel", "pydantic"])
+def test_a_heavy_library_has_one_importing_module(library):
+    assert len([file for file in package_files() if library in imported(file)]) == 1
+
+
+def test_nothing_pickles_or_evaluates():
+    for file in package_files():
+        assert not {"pickle", "marshal", "shelve", "joblib"} & imported(file)
+        calls = {node.func.id for node in ast.walk(ast.parse(file.read_text("utf-8")))
+                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+        assert not {"eval", "exec", "compile", "__import__"} & calls
+
+
+def test_importing_a_module_does_nothing():
+    """The top level of a module holds definitions, constants and the main guard, no loops and no calls for effect."""
+    for file in package_files():
+        for node in ast.parse(file.read_text("utf-8")).body:
+            assert not isinstance(node, ast.For | ast.While | ast.With | ast.Try), f"{file}:{node.lineno}"
+            docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+            assert docstring or not isinstance(node, ast.Expr), f"{file}:{node.lineno}"
