@@ -28,7 +28,7 @@ def sigmoid(ops: Arithmetic, a: Array) -> Array:
     y = ops.exp(a, out=a)
     y += 1
     np.reciprocal(y, out=y)
-    return ops.grid(y, 1.0)
+    return ops.grid(y, 1.0, out=y)
 
 
 def sigmoid_backward(ops: Arithmetic, dy: Array, y: Array) -> Array:
@@ -36,12 +36,13 @@ def sigmoid_backward(ops: Arithmetic, dy: Array, y: Array) -> Array:
     slope = 1 - y
     slope *= y
     dy *= slope
-    return ops.grid(dy)
+    return ops.grid(dy, out=dy)
 
 
 def tanh(ops: Arithmetic, a: Array) -> Array:
     """The hyperbolic tangent, in place."""
-    return ops.grid(ops.tanh(a, out=a), 1.0)
+    y = ops.tanh(a, out=a)
+    return ops.grid(y, 1.0, out=y)
 
 
 def tanh_backward(ops: Arithmetic, dy: Array, y: Array) -> Array:
@@ -49,18 +50,19 @@ def tanh_backward(ops: Arithmetic, dy: Array, y: Array) -> Array:
     slope = y * y
     np.subtract(1, slope, out=slope)
     dy *= slope
-    return ops.grid(dy)
+    return ops.grid(dy, out=dy)
 
 
 def relu(ops: Arithmetic, a: Array) -> Array:
     """max(a, 0), in place."""
-    return ops.grid(np.maximum(a, 0, out=a), RELU_BOUND)
+    y = np.maximum(a, 0, out=a)
+    return ops.grid(y, RELU_BOUND, out=y)
 
 
 def relu_backward(ops: Arithmetic, dy: Array, y: Array) -> Array:
     """Dy where y > 0 and else 0, in place of dy."""
     dy *= y > 0
-    return ops.grid(dy)
+    return ops.grid(dy, out=dy)
 
 
 ACTIVATIONS = {

@@ -28,7 +28,7 @@ class Arithmetic(NamedTuple):
     tanh: Callable[..., Array]
 
 
-def as_it_is(a: Array, bound: float | None = None) -> Array:
+def as_it_is(a: Array, bound: float | None = None, out: Array | None = None) -> Array:
     """The grid of ordinary floating point: the numbers themselves."""
     return a
 

@@ -24,7 +24,7 @@ def affine(ops: Arithmetic, x: Array, W: Array, b: Array) -> Array:
 def affine_grads(ops: Arithmetic, dy: Array, x: Array, dW: Array, db: Array) -> None:
     """Fill dW (D, H) and db (H,) from dy (N, H) and x (N, D)."""
     ops.matmul(x.T, dy, out=dW)
-    ops.sum(dy, axis=0, out=db)
+    dy.sum(axis=0, out=db)
 
 
 def affine_backward(ops: Arithmetic, dy: Array, W: Array) -> Array:
@@ -48,7 +48,7 @@ def conv2d_grads(ops: Arithmetic, dy: Array, columns: Array, dW: Array, db: Arra
     """Fill dW (F, C, k, k) and db (F,) from dy (F, N, Y-k+1, X-k+1) and the columns of conv2d."""
     dy = dy.reshape(len(db), -1)
     ops.matmul(dy, columns.T, out=dW.reshape(len(db), -1))
-    ops.sum(dy, axis=1, out=db)
+    dy.sum(axis=1, out=db)
 
 
 def patches(x: Array, k: int) -> Array:

@@ -33,7 +33,7 @@ def softmax_cross_entropy(ops: Arithmetic, logits: Array, labels: Array) -> tupl
     y /= total
     y[images, labels] -= 1
     y /= n
-    return loss, ops.grid(y, 1.0 / n)
+    return loss, ops.grid(y, 1.0 / n, out=y)
 
 
 def hinge(ops: Arithmetic, logits: Array, labels: Array) -> tuple[float, Array]:
@@ -51,7 +51,7 @@ def hinge(ops: Arithmetic, logits: Array, labels: Array) -> tuple[float, Array]:
     slope = (logits > 0).astype(logits.dtype)
     slope[images, labels] = -slope.sum(axis=1)
     slope /= n
-    return loss, ops.grid(slope, logits.shape[1] / n)
+    return loss, ops.grid(slope, logits.shape[1] / n, out=slope)
 
 
 LOSSES: dict[str, Loss] = {"cross_entropy": softmax_cross_entropy, "hinge": hinge}
