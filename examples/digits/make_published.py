@@ -4,7 +4,6 @@ Needs scikit-learn, which nothing else here does: `pip install scikit-learn`, th
 Pixels 0..16 become 0..255 by rint(p * 255 / 16). The first 1,500 images train and the last 297 test.
 """
 
-import gzip
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +21,8 @@ def main() -> None:
     images = np.rint(digits.images * 255 / 16).astype(np.uint8)
     labels = digits.target.astype(np.uint8)
     for part, chosen in (("train", slice(TRAIN)), ("t10k", slice(TRAIN, None))):
-        save(PUBLISHED / f"{part}-images-idx3-ubyte.gz", images[chosen])
-        save(PUBLISHED / f"{part}-labels-idx1-ubyte.gz", labels[chosen])
-
-
-def save(path: Path, array: np.ndarray) -> None:
-    """Write `array` as IDX into a gzip file that holds neither its name nor the time."""
-    with path.open("wb") as file, gzip.GzipFile("", "wb", 9, file, mtime=0) as packed:
-        packed.write(write_idx(array))
+        write_idx(PUBLISHED / f"{part}-images-idx3-ubyte.gz", images[chosen])
+        write_idx(PUBLISHED / f"{part}-labels-idx1-ubyte.gz", labels[chosen])
 
 
 if __name__ == "__main__":
