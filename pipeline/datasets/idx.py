@@ -1,0 +1,160 @@
+"""The IDX container of MNIST, and the gzip around it, read strictly.
+
+Two zero bytes, a type code, the number of dimensions, each size in four bytes, the elements in C order; all big-endian.
+Source: Y. LeCun, C. Cortes, C. J. C. Burges, "The MNIST database of handwritten digits", the last section.
+"""
+
+import gzip
+import math
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import numpy as np
+
+from pipeline.errors import PipelineError
+from pipeline.files import replacing
+from pipeline.npz import Array
+
+TYPES = {0x08: "u1", 0x09: "i1", 0x0B: "i2", 0x0C: "i4", 0x0D: "f4", 0x0E: "f8"}
+MOST_DIMENSIONS = 64  # that NumPy can hold; IDX can say 255
+LARGEST = 1 << 30  # bytes in a file that is read whole; MNIST has 47 million
+BLOCK = 1 << 20  # bytes read or inflated at a time
+REMAKE = "delete it and fetch it again: python -m pipeline.download"
+
+
+class Layout(NamedTuple):
+    """What an IDX header says."""
+
+    dtype: np.dtype[np.generic]
+    shape: tuple[int, ...]
+    start: int  # byte of the first element
+
+    @property
+    def size(self) -> int:
+        """Bytes of header and elements, in Python's integers, which no product of sizes overflows."""
+        return self.start + self.dtype.itemsize * math.prod(self.shape)
+
+
+def decode_idx(data: bytes | bytearray | memoryview, where: str) -> Array:
+    """The array in the IDX bytes `data`, in this machine's byte order; one of bytes is a view of `data`.
+
+    Raises PipelineError, naming the file `where`, unless `data` is exactly one array.
+    """
+    layout = read_header(data, where)
+    if len(data) != layout.size:
+        expected = f"{layout.size} bytes for {layout.dtype.name} of shape {layout.shape}"
+        raise unsound(where, expected, f"{'only ' if len(data) < layout.size else ''}{len(data)}")
+    try:
+        array = np.ndarray(layout.shape, layout.dtype, data, layout.start)
+    except ValueError as error:  # no elements, but sizes beyond what NumPy can multiply
+        raise unsound(where, "a shape that NumPy can hold", f"{layout.shape} ({error})") from None
+    return array.astype(layout.dtype.newbyteorder("="), copy=False)
+
+
+def read_header(data: bytes | bytearray | memoryview, where: str) -> Layout:
+    """The layout that the first bytes of `data` promise."""
+    if len(data) < 4:
+        raise unsound(where, "an IDX header of at least 4 bytes", f"{len(data)} bytes")
+    zeros, code, dimensions = bytes(data[:2]), data[2], data[3]
+    start = 4 + 4 * dimensions
+    if any(zeros):
+        raise unsound(where, "two zero bytes at byte 0", f"{zeros.hex(' ')}{_likeness(bytes(data[:4]))}")
+    if code not in TYPES:
+        raise unsound(where, f"a type code at byte 2 ({', '.join(f'{known:#04x}' for known in TYPES)})", f"{code:#04x}")
+    if dimensions > MOST_DIMENSIONS:
+        raise unsound(where, f"at most {MOST_DIMENSIONS} dimensions at byte 3", str(dimensions))
+    if len(data) < start:
+        raise unsound(where, f"{dimensions} sizes in a header of {start} bytes", f"only {len(data)} bytes")
+    shape = tuple(int.from_bytes(data[byte : byte + 4], "big") for byte in range(4, start, 4))
+    return Layout(np.dtype(TYPES[code]).newbyteorder(">"), shape, start)
+
+
+def _likeness(first: bytes) -> str:
+    """What a file that starts with these four bytes may be instead, to go behind what was found."""
+    if first[:2] == b"\x1f\x8b":
+        return ", which is gzip: its name should end in .gz"
+    if first[3] == 0 and first[1] in TYPES:
+        return ", which is little-endian: IDX is big-endian"
+    return ", which is HTML" if first.lstrip()[:1] == b"<" else ""
+
+
+def encode_idx(array: Array) -> bytes:
+    """`array` as IDX. Raises ValueError for a type that IDX lacks, or a size of 2**32 and more."""
+    codes = {name: code for code, name in TYPES.items()}
+    code = codes.get(array.dtype.str[1:])
+    if code is None or max(array.shape, default=0) >= 1 << 32:
+        raise ValueError(f"IDX has no room for {array.dtype} of shape {array.shape}")
+    sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
+    return bytes([0, 0, code, array.ndim]) + sizes + array.astype(array.dtype.newbyteorder(">"), copy=False).tobytes()
+
+
+def read_idx(path: Path, limit: int = LARGEST) -> Array:
+    """The array in the IDX file `path`, inflated if its name ends in .gz; no more is read than its header promises.
+
+    Raises PipelineError where it is missing, promises more than `limit` bytes, or is not exactly one sound array.
+    """
+    try:
+        with path.open("rb") as file:
+            blocks = inflate(file, str(path)) if path.suffix == ".gz" else iter(lambda: file.read(BLOCK), b"")
+            first = next(blocks, b"")
+            promised = read_header(first, str(path)).size
+            if promised > limit:
+                raise unsound(path, f"a header that promises at most {limit} bytes", str(promised))
+            return decode_idx(_gather(first, blocks, promised, path), str(path))
+    except FileNotFoundError:
+        raise PipelineError(f"{path} does not exist; {REMAKE.removeprefix('delete it and ')}.") from None
+
+
+def gunzip(path: Path, limit: int) -> bytes:
+    """What the gzip file `path` holds: a single member of at most `limit` bytes and nothing else.
+
+    Raises PipelineError for anything else; a file that would inflate to more costs no more than `limit`.
+    """
+    with path.open("rb") as file:
+        return bytes(_gather(b"", inflate(file, str(path)), limit, path))
+
+
+def _gather(first: bytes, blocks: Iterable[bytes], limit: int, path: Path) -> bytearray:
+    content = bytearray(first)
+    for block in blocks:
+        content += block
+        if len(content) > limit:
+            raise unsound(path, f"{limit} bytes", "more")
+    return content
+
+
+def inflate(file: IO[bytes], where: str) -> Iterator[bytes]:
+    """The content of a gzip file of one member, BLOCK bytes at a time; its CRC and length are checked at the end."""
+    inflater = zlib.decompressobj(wbits=31)  # gzip, with the largest window
+    while block := file.read(BLOCK):
+        while block:
+            try:
+                piece = inflater.decompress(block, BLOCK)
+            except zlib.error as error:
+                reason = str(error).rpartition(": ")[2]
+                raise unsound(where, "a sound gzip file", f"{reason} before byte {file.tell()}") from None
+            if piece:
+                yield piece
+            if inflater.eof and (rest := inflater.unused_data + file.read(1)):
+                raise unsound(where, "the end of the gzip member", f"more after it, starting with {rest[:2].hex(' ')}")
+            block = inflater.unconsumed_tail
+    if not inflater.eof:
+        raise unsound(where, "a whole gzip file", f"its end after {file.tell()} bytes")
+
+
+def write_idx(path: Path, array: Array) -> None:
+    """Replace `path` with `array` as IDX, compressed if its name ends in .gz; the same array gives the same bytes."""
+    content = encode_idx(array)
+    with replacing(path) as file:
+        if path.suffix == ".gz":
+            with gzip.GzipFile("", "wb", 9, file, mtime=0) as packed:
+                packed.write(content)
+        else:
+            file.write(content)
+
+
+def unsound(where: str | Path, expected: str, found: str) -> PipelineError:
+    """The error for a file that is not what it should be."""
+    return PipelineError(f"{where}: expected {expected}, found {found}; {REMAKE}.")
