@@ -1,0 +1,145 @@
+"""One published file into a folder: mirror after mirror is asked until one sends exactly those bytes.
+
+A file is held in memory, the largest has 26 MB, and written when its size and SHA-256 are right: no other bytes ever
+touch the disk. Hence nothing to resume, and no process waits for another's download: both would save 11 MB at most.
+"""
+
+import hashlib
+import random
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from pipeline.datasets.patience import in_time
+from pipeline.datasets.registry import File
+from pipeline.datasets.transport import Failure, Head, open_url, printable
+from pipeline.errors import PipelineError
+from pipeline.files import sweep, write_bytes
+
+
+class Patience(NamedTuple):
+    """How much a fetch puts up with, in seconds unless said otherwise; a test brings its own clock, sleep and dice."""
+
+    connect: float = 10
+    read: float = 30  # without a byte
+    start: float = 60  # that a try may last, and the time its bytes take at this speed:
+    speed: float = 20_000  # bytes a second
+    total: float = 3600  # for all tries together
+    tries: int = 4  # at one mirror
+    wait: float = 0.5  # before the second try, twice that before the third, and so on
+    longest_wait: float = 30  # also where a server asks for more
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], object] = time.sleep
+    dice: Callable[[], float] = random.random  # 0 to 1: a crowd that failed together should not come back together
+
+
+PATIENCE = Patience()
+
+
+def fetch(file: File, folder: Path, mirrors: Sequence[str], patience: Patience = PATIENCE) -> str:
+    """Make sure that `file` is in `folder`; returns the URL it came from, or "kept" if it was there and is sound.
+
+    A mirror is the URL of a folder: https, http or file. After a fault that may pass (no connection, a body cut
+    short, status 408, 425, 429 or 5xx) it is asked again, after any other the next. Raises PipelineError with every
+    mirror's reason if all fail; OSError, and no other mirror is asked, if the file cannot be written.
+    """
+    target = folder / file.name
+    if is_kept(file, target):
+        sweep(target)
+        return "kept"
+    reasons = []
+    end = patience.clock() + patience.total
+    for mirror in mirrors:
+        url = f"{mirror.rstrip('/')}/{file.name}"
+        try:
+            content = _from_mirror(file, url, patience, end)
+        except Failure as failure:
+            reasons.append(f"{printable(url)}: {failure}")
+        else:
+            write_bytes(target, content)
+            return printable(url)
+    raise PipelineError(
+        f"{target}: expected {file.bytes} bytes with SHA-256 {file.sha256}, which no mirror sent "
+        f"({'; '.join(reasons) or 'none is named'}); check the network, or name a mirror or a folder that has the "
+        "file: PIPELINE_MIRRORS=file:///its/path/."
+    )
+
+
+def is_kept(file: File, target: Path) -> bool:
+    """Whether `target` holds exactly `file`."""
+    try:
+        if not target.is_file() or target.stat().st_size != file.bytes:
+            return False
+        with target.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest() == file.sha256
+    except OSError:  # what cannot be read is replaced
+        return False
+
+
+def _from_mirror(file: File, url: str, patience: Patience, end: float) -> bytes:
+    tries = 0
+    while True:
+        try:
+            return _verified(file, *_try(file, url, patience, end))
+        except Failure as failure:
+            wait = patience.wait * 2**tries * (0.5 + patience.dice())
+            wait = min(max(wait, failure.wait), patience.longest_wait)
+            tries += 1
+            if not failure.again or tries == patience.tries or patience.clock() + wait > end:
+                raise
+        patience.sleep(wait)
+
+
+def _try(file: File, url: str, patience: Patience, end: float) -> tuple[Head, bytes]:
+    """One reply, cut short where it is longer than `file` can be."""
+    head, content, start = Head(), bytearray(), patience.clock()
+
+    def left() -> float:
+        return min(start + patience.start + len(content) / patience.speed, end) - patience.clock()
+
+    with (
+        closing(in_time(open_url(url, patience.connect, patience.read), left)) as pieces,
+        tqdm(desc=file.name, total=file.bytes, unit="B", unit_scale=True, leave=False, disable=None) as progress,
+    ):
+        try:
+            for piece in pieces:
+                if isinstance(piece, Head):
+                    head = piece
+                elif len(content) <= _longest(file, head):
+                    content += piece
+                    progress.update(len(piece))
+                else:
+                    break
+        except TimeoutError:
+            raise Failure(f"out of time, {len(content)} bytes in {patience.clock() - start:.1f} s") from None
+    return head, bytes(content)
+
+
+def _longest(file: File, head: Head) -> int:
+    """Bytes that a reply may have: compressing a compressed file makes it a little longer."""
+    return file.bytes + (file.bytes // 100 + 1024 if head.encoding else 0)
+
+
+def _verified(file: File, head: Head, content: bytes) -> bytes:
+    """The bytes of `file`, as they came or, where the server says that it compressed them on the way, inflated."""
+    for candidate in (content, _gunzipped(content, file.bytes) if "gzip" in head.encoding else b""):
+        if len(candidate) == file.bytes and hashlib.sha256(candidate).hexdigest() == file.sha256:
+            return candidate
+    hint = f", got {head.kind}" if head.kind.startswith("text/") else ""
+    if len(content) > _longest(file, head):
+        raise Failure(f"sent more than {file.bytes} bytes{hint}")
+    cut_short = len(content) < file.bytes and not hint
+    digest = hashlib.sha256(content).hexdigest()
+    raise Failure(f"sent {len(content)} bytes with SHA-256 {digest}{hint}", again=cut_short)
+
+
+def _gunzipped(content: bytes, limit: int) -> bytes:
+    try:
+        return zlib.decompressobj(wbits=31).decompress(content, limit + 1)
+    except zlib.error:
+        return b""

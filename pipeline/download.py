@@ -1,0 +1,43 @@
+"""Stage 1: the four files of a data set, fetched from a mirror and checked bit for bit."""
+
+import os
+from pathlib import Path
+
+import typer
+
+from pipeline.errors import reports_errors
+from pipeline.params import PARAMS_FILE, Overrides, ParamsFile, load_params
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+@reports_errors
+def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
+    """Fetch the four files of a data set into data/raw, where they are not there already.
+
+    What is fetched is only accepted if it is, by SHA-256, the file that was published.
+    The environment variable PIPELINE_MIRRORS names more places to look in first: URLs of folders, separated by spaces.
+
+    Example: PIPELINE_MIRRORS=file:///mnt/mnist/ python -m pipeline.download -S download.dataset=mnist
+    """
+    settings = load_params(params, overrides).download
+    from pipeline.datasets.fetch import fetch  # takes longer to import than --help should
+    from pipeline.datasets.registry import DATASETS
+    from pipeline.files import write_json
+
+    name, raw = settings.dataset, Path("data/raw")
+    dataset = DATASETS[name]
+    (raw / "dataset.json").unlink(missing_ok=True)  # until all four are there, nothing says what they are
+    mirrors = [*os.environ.get("PIPELINE_MIRRORS", "").split(), *dataset.mirrors]
+    for file in dataset.files.values():
+        typer.echo(f"{file.name:<27} {fetch(file, raw, mirrors)}")
+    files = {
+        role: {"name": file.name, "bytes": file.bytes, "sha256": file.sha256} for role, file in dataset.files.items()
+    }
+    about = {key: value for key, value in dataset._asdict().items() if key != "mirrors"}
+    write_json(raw / "dataset.json", about | {"name": name, "files": files})
+
+
+if __name__ == "__main__":
+    app()
