@@ -11,6 +11,14 @@ class PipelineError(Exception):
     """Something the user can mend: the message is one line of expected, found, where, what to do."""
 
 
+class Stopped(Exception):
+    """Told to stop by a signal, and stopped where nothing was lost."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.signal_number = signal_number
+
+
 def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
     """Make a command print a PipelineError as one line on stderr and exit with code 1."""
 
@@ -20,6 +28,9 @@ def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
             command(*args, **kwargs)
         except PipelineError as error:
             sys.exit(f"error: {' '.join(str(error).split())}")
+        except Stopped as stopped:
+            print(stopped, file=sys.stderr)
+            sys.exit(128 + stopped.signal_number)
         except OSError as error:
             if error.errno is None:  # not from the operating system: a bug, so keep the traceback
                 raise

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from filelock import FileLock, Timeout
+
 from pipeline.errors import PipelineError
 from pipeline.text import strict_json
 
@@ -80,6 +82,18 @@ def _lock(descriptor: int, wait: bool) -> bool:
     except OSError:
         return False
     return True
+
+
+@contextlib.contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Hold `folder` against a second process. Raises PipelineError while another holds it; the dead hold nothing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        with lock:
+            yield
+    except Timeout:
+        raise PipelineError(f"another process is writing to {folder}; wait for it, or stop it.") from None
 
 
 def current_umask() -> int:

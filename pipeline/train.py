@@ -7,6 +7,8 @@ import typer
 from pipeline.errors import reports_errors
 from pipeline.params import PARAMS_FILE, Overrides, ParamsFile, load_params
 
+CHECKPOINT_SECONDS = 30.0
+
 app = typer.Typer(add_completion=False)
 
 
@@ -19,23 +21,28 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     """
     settings = load_params(params, overrides).train
     from pipeline.datasets.arrays import describe_dataset, load_splits
-    from pipeline.files import write_bytes
+    from pipeline.files import sole_writer, write_bytes
+    from pipeline.nn.checkpoints import Checkpoints
     from pipeline.nn.progress import Progress
     from pipeline.nn.trainer import Trainer
     from pipeline.nn.weights import save_weights
     from pipeline.provenance import code_hash, sha256
+    from pipeline.stopping import Stopping
     from pipeline.text import table
 
     source, folder = Path("data/processed/dataset.npz"), Path("data/model")
     data = describe_dataset(source) | {"sha256": sha256(source)}
     train, held_out = load_splits(source, ["train", data["held_out"]])
     trainer = Trainer(settings.model_dump(), train, held_out, len(data["class_names"]))
-    with Progress(trainer.plan, data["held_out"]) as progress:
-        history = trainer.fit(progress)
     about = {"net": trainer.net, "params": settings.model_dump(), "data": data, "code": code_hash(["nn", "train.py"])}
-    save_weights(folder / "weights.npz", trainer.weights, trainer.model.shapes, about)
-    write_bytes(folder / "loss.csv", table(["iteration", "loss"], enumerate(history.losses, 1)))
-    write_bytes(folder / "accuracy.csv", table(["epoch", "train", "held_out"], history.accuracies))
+    kept = Path("data/checkpoints")
+    checkpoints = Checkpoints(kept, about, every=CHECKPOINT_SECONDS)
+    with sole_writer(kept), Progress(trainer.plan, data["held_out"]) as progress, Stopping() as stopping:
+        history = trainer.fit(progress, checkpoints, stopping)
+        save_weights(folder / "weights.npz", trainer.weights, trainer.model.shapes, about)
+        write_bytes(folder / "loss.csv", table(["iteration", "loss"], enumerate(history.losses, 1)))
+        write_bytes(folder / "accuracy.csv", table(["epoch", "train", "held_out"], history.accuracies))
+        checkpoints.clear()
 
 
 if __name__ == "__main__":

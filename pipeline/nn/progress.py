@@ -13,18 +13,27 @@ class Progress(tqdm):  # type: ignore[type-arg]  # tqdm is generic in its stubs 
 
     def __init__(self, plan: Schedule, held_out: str) -> None:
         super().__init__(total=plan.iterations, unit="it", dynamic_ncols=True, disable=None, leave=False)
-        self.plan, self.held_out, self.began = plan, held_out, time.monotonic()
+        self.plan, self.held_out = plan, held_out
+        self.began: float | None = None
 
     def __call__(self, history: History) -> None:
         """Show where training stands; say so in a line of its own when it has just been measured."""
         done, last = len(history.losses), history.accuracies[-1]
+        if self.began is None:
+            return self.begin(done)
         standing = f"train {last.train:.2%}  {self.held_out} {last.held_out:.2%}"
         self.update(done - self.n)
         self.set_postfix_str(f"loss {history.losses[-1]:.3f}  {standing}")
         if round(last.epoch * self.plan.per_epoch) == done:
             recent = history.losses[-self.plan.per_epoch :]
             spent = time.monotonic() - self.began
-            left = spent / done * (self.plan.iterations - done)
+            left = spent / (done - self.initial) * (self.plan.iterations - done)
             loss = sum(recent) / len(recent)
             line = f"epoch {last.epoch:5.1f}  iteration {done:6d}  loss {loss:.4f}  {standing}"
             self.write(f"{line}  {spent:.0f} s, {left:.0f} s left", file=sys.stdout)
+
+    def begin(self, done: int) -> None:
+        """The clock starts after so many iterations, which a checkpoint may have saved."""
+        self.began, self.initial, self.n = time.monotonic(), done, done
+        if done:
+            self.write(f"going on after iteration {done} of {self.plan.iterations}", file=sys.stdout)

@@ -1,5 +1,6 @@
 """From the settings of a training run to a trained net: the one place where the parts of `nn` meet."""
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -7,15 +8,17 @@ import numpy as np
 
 from pipeline.nn import architecture, build
 from pipeline.nn.arithmetic import ARITHMETICS
+from pipeline.nn.checkpoints import Checkpoints, State
 from pipeline.nn.gradients import backprop
 from pipeline.nn.inference import accuracy
 from pipeline.nn.initializers import initialize, initializer
 from pipeline.nn.losses import LOSSES
-from pipeline.nn.optimizers import optimizer
+from pipeline.nn.optimizers import Optimizer, Slots, optimizer
 from pipeline.nn.random import Stream
-from pipeline.nn.training import WEIGHTS_STREAM, History, fit, one_by_one, schedule
+from pipeline.nn.training import WEIGHTS_STREAM, History, Measured, Steps, fit, one_by_one, schedule
 from pipeline.nn.weights import views
 from pipeline.npz import Array
+from pipeline.stopping import Stopping
 
 Labelled = tuple[Array, Array]  # images (N, ...) and class indices (N,)
 
@@ -37,16 +40,52 @@ class Trainer:
         keys = ("batch_size", "length", "unit", "sampling", "seed")
         self.plan = schedule(len(train[0]), *(settings[key] for key in keys))
 
-    def fit(self, watch: Callable[[History], None]) -> History:
-        """Train the weights in place; `watch` sees the history grow."""
-        grads = np.empty_like(self.weights)
-        gradient = backprop(self.ops, self.model, LOSSES[self.settings["loss"]], self.weights, grads)
+    def fit(self, watch: Callable[[History], None], checkpoints: Checkpoints, stopping: Stopping) -> History:
+        """Train the weights in place, from the last checkpoint if there is one; `watch` sees the history grow.
+
+        Raises PipelineError where training diverges, Stopped where `stopping` wants it, with a checkpoint written.
+        """
         method = optimizer(*(self.settings[key] for key in ("optimizer", "learning_rate", "momentum")))
         slots = method.start(self.weights)
-        steps = one_by_one(gradient, method, self.weights, grads, slots, *self.train)
-        return fit(self.plan, steps, self.measure, watch)
+        history = self.restore(checkpoints.load(), slots)
+        if not history.accuracies:
+            history.accuracies.append(Measured(0.0, *self.measure()))
+        watch(history)
+
+        def after(history: History) -> None:
+            watch(history)
+            done, state = len(history.losses), functools.partial(self.state, slots, history)
+            if stopping.wanted:
+                checkpoints.save(done, state())
+                stopping.stop(
+                    f"Stopped after iteration {done} of {self.plan.iterations}; run it again to go on from there."
+                )
+            checkpoints.keep(done, state)
+
+        return fit(self.plan, self.steps(method, slots), self.measure, after, history)
+
+    def steps(self, method: Optimizer, slots: Slots) -> Steps:
+        """How the steps are taken: by the chosen gradient and optimizer."""
+        grads = np.empty_like(self.weights)
+        gradient = backprop(self.ops, self.model, LOSSES[self.settings["loss"]], self.weights, grads)
+        return one_by_one(gradient, method, self.weights, grads, slots, *self.train)
 
     def measure(self) -> tuple[float, float]:
         """Accuracy on the training and on the held-out images."""
         named = views(self.weights, self.model.shapes)
         return accuracy(self.ops, self.model, named, *self.train), accuracy(self.ops, self.model, named, *self.held_out)
+
+    def state(self, slots: Slots, history: History) -> State:
+        """All that the rest of the run depends on: random streams need no more than the iteration."""
+        remembered = {f"slot_{name}": array for name, array in slots.items()}
+        curves = {"losses": np.array(history.losses), "accuracies": np.array(history.accuracies)}
+        return {"weights": self.weights} | remembered | curves
+
+    def restore(self, state: State | None, slots: Slots) -> History:
+        """Take up a saved state; a fresh history where there is none."""
+        if state is None:
+            return History()
+        self.weights[:] = state["weights"]
+        for name, array in slots.items():
+            array[:] = state[f"slot_{name}"]
+        return History(state["losses"].tolist(), [Measured(*row) for row in state["accuracies"].tolist()])

@@ -1,11 +1,13 @@
 """Minibatches, epochs and history: the loop that every model, gradient and optimizer shares."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
+from pipeline.errors import PipelineError
 from pipeline.nn.gradients import Gradient
 from pipeline.nn.optimizers import Optimizer, Slots
 from pipeline.nn.random import Stream
@@ -44,9 +46,7 @@ class Schedule(NamedTuple):
             yield order[None, whole:]
 
 
-def schedule(
-    images: int, batch_size: int, length: int, unit: str, sampling: str, seed: int
-) -> Schedule:
+def schedule(images: int, batch_size: int, length: int, unit: str, sampling: str, seed: int) -> Schedule:
     """A schedule of `length` iterations or epochs."""
     one = Schedule(images, batch_size, 1, sampling, seed)
     return one._replace(iterations=length * (one.per_epoch if unit == "epochs" else 1))
@@ -99,17 +99,35 @@ class History:
 
 
 def fit(
-    plan: Schedule, steps: Steps, measure: Callable[[], tuple[float, float]], watch: Callable[[History], None]
+    plan: Schedule,
+    steps: Steps,
+    measure: Callable[[], tuple[float, float]],
+    after: Callable[[History], None],
+    history: History,
 ) -> History:
-    """Take every step of the plan; measure before the first, after every epoch and after the last."""
-    history = History([], [Measured(0.0, *measure())])
+    """Take every step of the plan that `history` lacks; measure after every epoch and after the last step.
+
+    `after` is called with the history after each block. Raises PipelineError where a loss is no longer a number.
+    """
     for batches in blocks(plan, steps.block, len(history.losses)):
-        history.losses += steps.run(batches).tolist()
+        losses = steps.run(batches).tolist()
+        require_finite(losses, len(history.losses))
+        history.losses += losses
         done = len(history.losses)
         if done % plan.per_epoch == 0 or done == plan.iterations:
             history.accuracies.append(Measured(done / plan.per_epoch, *measure()))
-        watch(history)
+        after(history)
     return history
+
+
+def require_finite(losses: list[float], before: int) -> None:
+    """Raise PipelineError for the first loss that is NaN or infinite; `before` is the iteration before the first."""
+    for iteration, loss in enumerate(losses, before + 1):
+        if not math.isfinite(loss):
+            raise PipelineError(
+                f"training diverged: the loss of iteration {iteration} is {loss}; the model is left as it was. "
+                "Choose a smaller train.learning_rate."
+            )
 
 
 def blocks(plan: Schedule, most: int, done: int) -> Iterator[Array]:
