@@ -1,0 +1,47 @@
+"""`make demo` in a fresh clone, on the bundled digits. Only the install is left out: this Python's packages do."""
+
+import json
+
+import pytest
+from clone import Clone, needs_the_locks_kernels, stages_run
+
+DEMO = ["make", "--old-file=.venv/.ready", "demo"]
+LOCK = "examples/digits/dvc.lock"
+METRICS = "examples/digits/data/evaluation/metrics.json"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    folder = tmp_path_factory.mktemp("demo") / "clone"
+    return Clone(folder, PIPELINE_MIRRORS="", http_proxy="http://127.0.0.1:9", https_proxy="http://127.0.0.1:9")
+
+
+@pytest.fixture(scope="module")
+def shown(clone: Clone) -> str:
+    """What the first `make demo` prints."""
+    return clone.output(*DEMO)
+
+
+def test_the_demo_runs_four_stages_and_shows_the_numbers_and_the_pictures(clone: Clone, shown: str) -> None:
+    assert stages_run(shown) == ["download", "convert", "train", "evaluate"]
+    accuracy = json.loads((clone.folder / METRICS).read_text())["accuracy"]
+    assert f"accuracy  {accuracy:.4g}\n" in shown
+    assert "confusion.png\n" in shown
+
+
+def test_a_second_demo_shows_the_same_and_runs_nothing(clone: Clone, shown: str) -> None:
+    again = clone.output(*DEMO)
+    assert stages_run(again) == []
+    assert again.splitlines()[-10:] == shown.splitlines()[-10:]
+    assert json.loads(clone.output("dvc", "status", "--json", "examples/digits/dvc.yaml")) == {}
+
+
+def test_git_sees_no_new_file(clone: Clone, shown: str) -> None:
+    assert clone.changed() <= {LOCK, METRICS}
+
+
+def test_the_trained_bits_are_those_of_the_committed_lock(clone: Clone, shown: str) -> None:
+    needs_the_locks_kernels()
+    assert clone.changed() == set()
