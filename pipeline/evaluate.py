@@ -20,6 +20,7 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     settings = load_params(params, overrides).evaluate
     from pipeline.datasets.arrays import as_pictures, describe_dataset, load_splits
     from pipeline.files import write_bytes
+    from pipeline.nn.arithmetic import one_blas_thread
     from pipeline.nn.classifier import load_classifier
     from pipeline.nn.weights import REMAKE
     from pipeline.provenance import sha256
@@ -30,7 +31,8 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     net, data = load_classifier(model / "weights.npz"), describe_dataset(source)
     net.require_data(sha256(source))
     (test,) = load_splits(source, ["test"])
-    scores = net.logits(test.images, settings.batch_size)
+    with one_blas_thread():
+        scores = net.logits(test.images, settings.batch_size)
     pictures = as_pictures(test.images, data["image_shape"])
     answers = Answers(pictures, test.labels, net.probabilities(scores), data["class_names"])
     curves = read_columns(model / "accuracy.csv", REMAKE) | read_columns(model / "loss.csv", REMAKE)

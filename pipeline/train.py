@@ -22,6 +22,7 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     settings = load_params(params, overrides).train
     from pipeline.datasets.arrays import describe_dataset, load_splits
     from pipeline.files import sole_writer, write_bytes
+    from pipeline.nn.arithmetic import one_blas_thread
     from pipeline.nn.checkpoints import Checkpoints
     from pipeline.nn.progress import Progress
     from pipeline.nn.trainer import Trainer
@@ -37,7 +38,12 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     about = {"net": trainer.net, "params": settings.model_dump(), "data": data, "code": code_hash(["nn", "train.py"])}
     kept = Path("data/checkpoints")
     checkpoints = Checkpoints(kept, about, every=CHECKPOINT_SECONDS)
-    with sole_writer(kept), Progress(trainer.plan, data["held_out"]) as progress, Stopping() as stopping:
+    with (
+        one_blas_thread(),
+        sole_writer(kept),
+        Progress(trainer.plan, data["held_out"]) as progress,
+        Stopping() as stopping,
+    ):
         history = trainer.fit(progress, checkpoints, stopping)
         save_weights(folder / "weights.npz", trainer.weights, trainer.model.shapes, about)
         write_bytes(folder / "loss.csv", table(["iteration", "loss"], enumerate(history.losses, 1)))

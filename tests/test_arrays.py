@@ -152,5 +152,7 @@ def test_C17_train_and_test_swapped_is_noticed_by_their_counts(raw):
 
 
 def test_a_missing_description_says_what_to_run(tmp_path):
-    with pytest.raises(PipelineError, match=r"dataset.json does not exist; fetch it again: python -m pipeline.download"):
+    with pytest.raises(
+        PipelineError, match=r"dataset.json does not exist; fetch it again: python -m pipeline.download"
+    ):
         load_raw(tmp_path)

@@ -125,8 +125,11 @@ def test_a_heavy_library_has_one_importing_module(library):
 def test_nothing_pickles_or_evaluates():
     for file in package_files():
         assert not {"pickle", "marshal", "shelve", "joblib"} & imported(file)
-        calls = {node.func.id for node in ast.walk(ast.parse(file.read_text("utf-8")))
-                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+        calls = {
+            node.func.id
+            for node in ast.walk(ast.parse(file.read_text("utf-8")))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
         assert not {"eval", "exec", "compile", "__import__"} & calls
 
 

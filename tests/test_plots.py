@@ -54,6 +54,8 @@ def test_predictions_count_every_image_once():
 def test_E5_pictures_do_not_depend_on_the_users_backend_or_locale(backend):
     code = "from pipeline.report import plots; import hashlib; print(len(plots.png(plots.loss_curve([1.0]))))"
     plain = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
-    run = subprocess.run([sys.executable, "-c", code], env=plain | {"MPLBACKEND": backend}, capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=plain | {"MPLBACKEND": backend}, capture_output=True, text=True
+    )
     assert (run.returncode, run.stderr) == (0, "")
     assert int(run.stdout) > 1000

@@ -5,9 +5,11 @@ a long sum, exp and log it does not: they come from here, so that the nets read 
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from pipeline.npz import Array
 
@@ -39,3 +41,9 @@ def floating(dtype: type[np.floating[Any]]) -> Arithmetic:
 
 
 ARITHMETICS = {"float32": floating(np.float32), "float64": floating(np.float64)}
+
+
+def one_blas_thread() -> AbstractContextManager[Any]:
+    """While entered, BLAS uses one thread: for products this small a second one only waits, up to ten times longer."""
+    limits: AbstractContextManager[Any] = threadpool_limits(1, "blas")
+    return limits

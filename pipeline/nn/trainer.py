@@ -1,11 +1,13 @@
 """From the settings of a training run to a trained net: the one place where the parts of `nn` meet."""
 
 import functools
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from pipeline.errors import PipelineError
 from pipeline.nn import architecture, build
 from pipeline.nn.arithmetic import ARITHMETICS
 from pipeline.nn.checkpoints import Checkpoints, State
@@ -54,6 +56,7 @@ class Trainer:
 
         def after(history: History) -> None:
             watch(history)
+            require_better_than_guessing(history, self.plan.per_epoch, self.net["classes"])
             done, state = len(history.losses), functools.partial(self.state, slots, history)
             if stopping.wanted:
                 checkpoints.save(done, state())
@@ -89,3 +92,14 @@ class Trainer:
         for name, array in slots.items():
             array[:] = state[f"slot_{name}"]
         return History(state["losses"].tolist(), [Measured(*row) for row in state["accuracies"].tolist()])
+
+
+def require_better_than_guessing(history: History, per_epoch: int, classes: int) -> None:
+    """Raise PipelineError where an epoch's loss is far above, and its accuracy no better than, what guessing has."""
+    last, losses = history.accuracies[-1], history.losses[-per_epoch:]
+    mean, guessing = sum(losses) / len(losses), math.log(classes)
+    if len(history.losses) >= per_epoch and mean > 10 * guessing and last.train < 1.5 / classes:
+        raise PipelineError(
+            f"training diverged: after epoch {last.epoch:.1f} the loss is {mean:.1f}, where guessing has {guessing:.1f}, "
+            f"and accuracy {last.train:.0%}; the model is left as it was. Choose a smaller train.learning_rate."
+        )

@@ -36,9 +36,14 @@ def views(flat: Array, shapes: Shapes) -> dict[str, Array]:
 
 
 def save_weights(path: Path, weights: Array, shapes: Shapes, about: Mapping[str, Any]) -> None:
-    """Replace `path` with the arrays by name and `about`, which says what net they are and where from."""
+    """Replace `path` with the arrays by name and `about`, which says what net they are and where from.
+
+    Raises PipelineError where a weight is not finite, and leaves `path` as it was.
+    """
+    arrays = views(weights, shapes)
+    require_finite(path, arrays)
     description = json.dumps(about, sort_keys=True, allow_nan=False)
-    write_npz(path, views(weights, shapes) | {ABOUT: np.array(description)})
+    write_npz(path, arrays | {ABOUT: np.array(description)})
 
 
 def load_weights(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -50,7 +55,12 @@ def load_weights(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     if ABOUT not in arrays:
         raise PipelineError(f"{path} does not say what net it holds (no member {ABOUT!r}); {REMAKE}.")
     about = json.loads(str(arrays.pop(ABOUT)))
+    require_finite(path, arrays)
+    return arrays, about
+
+
+def require_finite(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Raise PipelineError for the first array with NaN or infinity in it."""
     for name, array in arrays.items():
         if not np.isfinite(array).all():
-            raise PipelineError(f"{path}: {name} holds NaN or infinity; {REMAKE}.")
-    return arrays, about
+            raise PipelineError(f"{path}: {name} holds NaN or infinity; {REMAKE}, with a smaller learning rate.")

@@ -1,0 +1,276 @@
+"""All four stages by hand on the bundled digits, from a folder that is not the project's."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.nn.classifier import load_classifier
+from pipeline.params import load_params
+
+ROOT = Path(__file__).parents[1]
+STAGES = ("download", "convert", "train", "evaluate")
+OUTPUTS = (
+    "data/processed/dataset.npz",
+    "data/model/weights.npz",
+    "data/model/loss.csv",
+    "data/evaluation/metrics.json",
+)
+
+pytestmark = pytest.mark.slow
+
+
+def command(stage: str, *overrides: str) -> list[str]:
+    return [sys.executable, "-m", f"pipeline.{stage}", *(part for override in overrides for part in ("-S", override))]
+
+
+def run(folder: Path, stage: str, *overrides: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(stage, *overrides), cwd=folder, capture_output=True, text=True)
+
+
+def must(folder: Path, stage: str, *overrides: str) -> str:
+    done = run(folder, stage, *overrides)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def refusal(folder: Path, stage: str, *overrides: str) -> str:
+    """The one line with which a stage gives up; it exits with 1 and no traceback."""
+    done = run(folder, stage, *overrides)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    return line.removeprefix("error: ")
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in OUTPUTS}
+
+
+def empty_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("by hand")
+    shutil.copy(ROOT / "examples/digits/params.yaml", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = empty_folder(tmp_path_factory)
+    for stage in STAGES:
+        must(folder, stage)
+    return folder
+
+
+@pytest.fixture
+def copy(finished: Path, tmp_path: Path) -> Path:
+    """The finished folder, to be spoiled."""
+    shutil.copytree(finished, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def test_four_stages_by_hand_make_a_judged_net(finished: Path) -> None:
+    metrics = json.loads((finished / "data/evaluation/metrics.json").read_text())
+    assert metrics["images"] == 297
+    assert metrics["accuracy"] > 0.85
+    assert metrics["accuracy"] + metrics["error"] == pytest.approx(1)
+
+
+def test_a_second_run_writes_the_same_bytes(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = empty_folder(tmp_path_factory)
+    for stage in STAGES:
+        must(folder, stage)
+    assert hashes(folder) == hashes(finished)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 296, 297, 1000])
+def test_T18_every_test_image_is_counted_once_whatever_the_batch_size(copy: Path, batch_size: int) -> None:
+    before = json.loads((copy / "data/evaluation/metrics.json").read_text())
+    must(copy, "evaluate", f"evaluate.batch_size={batch_size}")
+    after = json.loads((copy / "data/evaluation/metrics.json").read_text())
+    assert after["images"] == 297
+    assert after["accuracy"] == before["accuracy"]
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["convert.normalize=false", "convert.one_hot=false", "train.learning_rate=0.001"],
+        ["convert.layout=image", "convert.validation=300"],
+        ["train.activation=relu", "train.initializer=he", "train.optimizer=adam", "train.learning_rate=0.01"],
+        ["train.activation=tanh", "train.initializer=glorot", "train.optimizer=momentum", "train.learning_rate=0.05"],
+        ["train.sampling=shuffle", "train.batch_size=7", "train.unit=epochs", "train.length=3"],
+        ["train.batch_size=5000", "train.length=20"],
+        ["train.batch_size=5000", "train.sampling=shuffle", "train.unit=epochs", "train.length=1"],
+    ],
+    ids=" ".join,
+)
+def test_T18_every_choice_runs_to_the_end(copy: Path, overrides: list[str]) -> None:
+    short = [] if any("train.length" in override for override in overrides) else ["train.length=200"]
+    for stage in STAGES[1:]:
+        must(copy, stage, *overrides, *short)
+    held_out = 300 if "convert.validation=300" in overrides else 0
+    assert json.loads((copy / "data/evaluation/metrics.json").read_text())["images"] == 297
+    with np.load(copy / "data/processed/dataset.npz") as arrays:
+        assert len(arrays["train_images"]) == 1500 - held_out
+        assert arrays["train_images"].dtype == (np.uint8 if "convert.normalize=false" in overrides else np.float32)
+
+
+def test_curves_have_a_row_for_each_iteration_and_each_epoch(finished: Path) -> None:
+    train = load_params(finished / "params.yaml").train
+    losses = (finished / "data/model/loss.csv").read_text().splitlines()
+    assert (losses[0], len(losses)) == ("iteration,loss", 1 + train.length)
+    epochs = [float(row.split(",")[0]) for row in (finished / "data/model/accuracy.csv").read_text().splitlines()[1:]]
+    assert epochs[0] == 0
+    assert epochs[-1] == train.length / (1500 // train.batch_size)
+    assert epochs == sorted(set(epochs))
+
+
+def test_P12_the_model_file_says_what_it_is_and_where_from(finished: Path) -> None:
+    about = load_classifier(finished / "data/model/weights.npz").about
+    assert about["params"] == load_params(finished / "params.yaml").train.model_dump()
+    assert about["data"]["sha256"] == hashes(finished)["data/processed/dataset.npz"]
+    assert about["data"]["name"] == "digits"
+    assert len(about["code"]) == 64
+
+
+def test_a_misspelt_activation_is_one_line_and_exit_code_1(finished: Path) -> None:
+    line = refusal(finished, "train", "train.activation=sigmod")
+    assert line == "params.yaml: train.activation is 'sigmod'; choose sigmoid, tanh or relu."
+
+
+def test_another_params_file_can_be_named(copy: Path) -> None:
+    (copy / "params.yaml").rename(copy / "mine.yaml")
+    assert "does not exist here" in refusal(copy, "convert")
+    assert subprocess.run([*command("convert"), "--params", "mine.yaml"], cwd=copy, capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_help_shows_an_example(stage: str) -> None:
+    done = subprocess.run([*command(stage), "--help"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "Example" in done.stdout
+    assert f"python -m pipeline.{stage} -S {stage}." in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("stage", "missing", "advice"),
+    [
+        ("convert", "data/raw/dataset.json", "python -m pipeline.download"),
+        ("convert", "data/raw/train-images-idx3-ubyte.gz", "python -m pipeline.download"),
+        ("train", "data/processed/dataset.npz", "python -m pipeline.convert"),
+        ("evaluate", "data/processed/dataset.npz", "python -m pipeline.convert"),
+        ("evaluate", "data/model/weights.npz", "python -m pipeline.train"),
+        ("evaluate", "data/model/loss.csv", "python -m pipeline.train"),
+    ],
+)
+def test_C1_E1_a_missing_input_names_the_stage_that_makes_it(copy: Path, stage: str, missing: str, advice: str) -> None:
+    (copy / missing).unlink()
+    line = refusal(copy, stage)
+    assert missing in line
+    assert advice in line
+
+
+@pytest.mark.parametrize("stage", ["train", "evaluate"])
+def test_C22_E2_a_cut_dataset_is_refused_and_nothing_lost(copy: Path, stage: str) -> None:
+    before = hashes(copy)
+    path = copy / "data/processed/dataset.npz"
+    path.write_bytes(path.read_bytes()[:-100])
+    assert "dataset.npz is not a sound .npz file" in refusal(copy, stage)
+    after = hashes(copy)
+    assert {name: after[name] for name in OUTPUTS[1:]} == {name: before[name] for name in OUTPUTS[1:]}
+
+
+def test_E3_a_model_of_other_data_is_refused(copy: Path) -> None:
+    must(copy, "convert", "convert.one_hot=false")
+    assert "the model was trained on another dataset.npz" in refusal(copy, "evaluate")
+
+
+def test_T7_a_diverging_run_stops_and_leaves_the_model(copy: Path) -> None:
+    before = hashes(copy)
+    line = refusal(copy, "train", "train.activation=relu", "train.initializer=he", "train.learning_rate=1000")
+    assert line.startswith("training diverged: after epoch 1.0 the loss is")
+    assert "Choose a smaller train.learning_rate" in line
+    assert hashes(copy) == before
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_T1_a_signal_saves_and_the_next_run_ends_on_the_same_bits(copy: Path, number: int, code: int) -> None:
+    longer = "train.length=6000"
+    must(copy, "train", longer)
+    uninterrupted = hashes(copy)
+    with subprocess.Popen(
+        command("train", longer), cwd=copy, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as training:
+        assert training.stdout
+        training.stdout.readline()  # the first epoch is over
+        training.send_signal(number)
+        _, errors = training.communicate()
+    assert training.returncode == code
+    assert b"run it again to go on" in errors
+    assert list((copy / "data/checkpoints").glob("*.npz"))
+    assert must(copy, "train", longer).startswith("going on after iteration")
+    assert hashes(copy) == uninterrupted
+    assert not list((copy / "data/checkpoints").glob("*.npz"))
+
+
+def test_T12_training_stops_when_the_dvc_that_started_it_is_gone(copy: Path) -> None:
+    dvc = "import subprocess, sys; subprocess.Popen(sys.argv[1:]); input()"
+    environment = os.environ | {"DVC_STAGE": "train"}
+    parent = subprocess.Popen(
+        [sys.executable, "-c", dvc, *command("train", "train.length=100000000")],
+        cwd=copy,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert parent.stdout
+    assert parent.stdin
+    parent.stdout.readline()
+    parent.kill()
+    parent.wait()
+    _, errors = parent.communicate()  # ends when the orphan has closed the pipe too
+    assert b"Stopped after iteration" in errors
+
+
+def test_T13_two_trainers_on_one_output_are_refused(copy: Path) -> None:
+    with subprocess.Popen(
+        command("train", "train.length=100000000"), cwd=copy, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as first:
+        assert first.stdout
+        first.stdout.readline()
+        assert "another process is writing to data/checkpoints" in refusal(copy, "train")
+        first.kill()
+        first.communicate()
+    must(copy, "train")  # the dead hold nothing
+
+
+def test_T17_a_closed_output_is_no_traceback(copy: Path) -> None:
+    with subprocess.Popen(
+        command("train", "train.length=3000"), cwd=copy, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as training:
+        assert training.stdout
+        assert training.stderr
+        training.stdout.close()
+        errors = training.stderr.read()
+    assert "Traceback" not in errors
+    assert training.returncode == 1
+
+
+def test_stages_start_quickly(finished: Path) -> None:
+    best = min(timed(finished) for _ in range(5))
+    assert best < 1.0  # seconds; half of that on a quiet machine
+
+
+def timed(folder: Path) -> float:
+    start = time.perf_counter()
+    assert run(folder, "train", "train.activation=none").returncode == 1
+    return time.perf_counter() - start

@@ -1,0 +1,149 @@
+"""A training run is decided by its settings alone, and can be cut at any block without changing a bit."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.errors import PipelineError, Stopped
+from pipeline.nn.checkpoints import SHA256, Checkpoints, sound
+from pipeline.nn.trainer import Trainer
+from pipeline.nn.training import History, Steps, fit, require_finite, schedule
+from pipeline.npz import read_npz, write_npz
+from pipeline.params import load_params
+from pipeline.stopping import Stopping
+
+ROOT = Path(__file__).parents[1]
+RNG = np.random.default_rng(0)
+IMAGES, LABELS = RNG.random((230, 12), np.float32), RNG.integers(0, 3, 230)
+
+
+def trainer(**settings: object) -> Trainer:
+    train = load_params(ROOT / "params.yaml").train.model_dump()
+    small = {"hidden": 5, "batch_size": 10, "length": 1000, "sampling": "shuffle"}
+    return Trainer(train | small | settings, (IMAGES, LABELS), (IMAGES[:50], LABELS[:50]), 3)
+
+
+class StopAfter(Stopping):
+    """Wants to stop at its n-th question."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.left = n
+
+    @property
+    def wanted(self) -> bool:
+        self.left -= 1
+        return self.left == 0
+
+
+def checkpoints(folder: Path, every: float = 1e9, run: str = "run") -> Checkpoints:
+    return Checkpoints(folder, {"run": run}, every)
+
+
+def finish(one: Trainer, folder: Path) -> tuple[bytes, History]:
+    history = one.fit(lambda history: None, checkpoints(folder), Stopping())
+    return one.weights.tobytes(), history
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
+@pytest.mark.parametrize("sampling", ["replacement", "shuffle"])
+def test_T4_resuming_from_every_block_gives_the_bits_of_the_uninterrupted_run(tmp_path, optimizer, sampling):
+    settings = {"optimizer": optimizer, "sampling": sampling, "length": 150, "learning_rate": 0.01}
+    expected = finish(trainer(**settings), tmp_path / "whole")
+    blocks = 0
+    while True:  # every resumed run is cut again one block later
+        try:
+            cut = trainer(**settings)
+            history = cut.fit(lambda history: None, checkpoints(tmp_path), StopAfter(1))
+        except Stopped:
+            blocks += 1
+        else:
+            break
+    assert blocks > 5
+    assert (cut.weights.tobytes(), history) == expected
+
+
+def test_the_seed_decides_and_a_new_batch_size_leaves_the_first_weights_alone():
+    first = [trainer(seed=1).weights, trainer(seed=1, batch_size=20).weights, trainer(seed=2).weights]
+    assert first[0].tobytes() == first[1].tobytes() != first[2].tobytes()
+
+
+def test_T5_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path):
+    kept = checkpoints(tmp_path)
+    for iteration in (10, 20):
+        kept.save(iteration, {"weights": np.full(3, iteration)})
+    newest = max(tmp_path.glob("*.npz"), key=lambda path: int(read_npz(path)["iteration"]))
+    content = bytearray(newest.read_bytes())
+    for damaged in (
+        content[:-7],
+        content[: len(content) // 2],
+        b"",
+        flipped(content, content.index(np.full(3, 20).tobytes())),
+    ):
+        newest.write_bytes(damaged)
+        state = checkpoints(tmp_path).load()
+        assert state is not None
+        assert state["weights"].tolist() == [10, 10, 10]
+
+
+def flipped(content: bytearray, at: int) -> bytes:
+    return bytes(content[:at]) + bytes([content[at] ^ 1]) + bytes(content[at + 1 :])
+
+
+def test_T5_a_checkpoint_altered_with_all_its_checksums_right_but_its_hash_is_refused(tmp_path):
+    kept = checkpoints(tmp_path)
+    kept.save(1, {"weights": np.zeros(3)})
+    (path,) = tmp_path.glob("*.npz")
+    write_npz(path, read_npz(path) | {"weights": np.ones(3)})
+    assert SHA256 in read_npz(path)
+    assert sound(path) is None
+
+
+def test_T5_a_checkpoint_of_another_run_is_not_taken_up(tmp_path):
+    checkpoints(tmp_path, run="one").save(1, {"weights": np.zeros(3)})
+    assert checkpoints(tmp_path, run="other").load() is None
+
+
+def test_two_generations_are_kept_and_the_newest_is_found(tmp_path):
+    for iteration in range(1, 6):
+        kept = checkpoints(tmp_path)
+        state = kept.load()
+        assert (0 if state is None else int(state["iteration"])) == iteration - 1
+        kept.save(iteration, {})
+    assert sorted(int(read_npz(path)["iteration"]) for path in tmp_path.glob("*.npz")) == [4, 5]
+
+
+def test_a_checkpoint_is_written_when_its_time_has_come(tmp_path):
+    checkpoints(tmp_path, every=1e9).keep(1, dict)
+    assert not list(tmp_path.iterdir())
+    checkpoints(tmp_path, every=0).keep(1, dict)
+    assert len(list(tmp_path.glob("*.npz"))) == 1
+
+
+def test_a_finished_run_is_forgotten(tmp_path):
+    kept = checkpoints(tmp_path)
+    kept.save(1, {})
+    kept.save(2, {})
+    kept.clear()
+    assert kept.load() is None
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf"), -float("inf")])
+def test_T6_a_loss_that_is_no_number_stops_training_and_names_its_iteration(loss):
+    plan = schedule(100, 10, 50, "iterations", "shuffle", 1)
+    steps = Steps(lambda batches: np.where(np.arange(len(batches)) == 3, loss, 1.0), 5)
+    with pytest.raises(PipelineError, match=f"the loss of iteration 4 is {loss}"):
+        fit(plan, steps, lambda: (0.5, 0.5), lambda history: None, History())
+
+
+def test_T6_weights_that_are_no_numbers_are_not_saved(tmp_path):
+    from pipeline.nn.weights import save_weights
+
+    with pytest.raises(PipelineError, match="W1 holds NaN or infinity"):
+        save_weights(tmp_path / "weights.npz", np.array([1.0, np.nan]), {"W1": (2,)}, {})
+    assert not list(tmp_path.iterdir())
+
+
+def test_finite_losses_are_no_reason_to_stop():
+    require_finite([1.0, 1e300], 0)
