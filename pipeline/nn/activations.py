@@ -27,7 +27,7 @@ def sigmoid(ops: Arithmetic, a: Array) -> Array:
     np.negative(a, out=a)
     y = ops.exp(a, out=a)
     y += 1
-    np.reciprocal(y, out=y)
+    np.divide(1, y, out=y)
     return ops.grid(y, 1.0, out=y)
 
 
@@ -56,7 +56,7 @@ def tanh_backward(ops: Arithmetic, dy: Array, y: Array) -> Array:
 def relu(ops: Arithmetic, a: Array) -> Array:
     """max(a, 0), in place."""
     y = np.maximum(a, 0, out=a)
-    return ops.grid(y, RELU_BOUND, out=y)
+    return ops.grid(y, at_least=RELU_BOUND, out=y)
 
 
 def relu_backward(ops: Arithmetic, dy: Array, y: Array) -> Array:

@@ -11,14 +11,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from pipeline import elementary
+from pipeline.nn import exact
 from pipeline.npz import Array
 
 
 class Arithmetic(NamedTuple):
     """A way to compute.
 
-    `grid(a, bound=None)` is what an arithmetic asks of each array before it enters a product. The layers call
-    it on whatever they hand on; here it changes nothing.
+    `grid(a, bound, at_least, out)` is what an arithmetic asks of each array before it enters a product: see
+    pipeline.nn.exact. The layers call it on whatever they hand on; for floating point it changes nothing.
     """
 
     dtype: np.dtype[Any]
@@ -30,7 +32,7 @@ class Arithmetic(NamedTuple):
     tanh: Callable[..., Array]
 
 
-def as_it_is(a: Array, bound: float | None = None, out: Array | None = None) -> Array:
+def as_it_is(a: Array, bound: float | None = None, at_least: float = 0.0, out: Array | None = None) -> Array:
     """The grid of ordinary floating point: the numbers themselves."""
     return a
 
@@ -40,7 +42,13 @@ def floating(dtype: type[np.floating[Any]]) -> Arithmetic:
     return Arithmetic(np.dtype(dtype), as_it_is, np.matmul, np.sum, np.exp, np.log, np.tanh)
 
 
-ARITHMETICS = {"float32": floating(np.float32), "float64": floating(np.float64)}
+ARITHMETICS = {
+    "exact": Arithmetic(
+        np.dtype(np.float64), exact.grid, exact.matmul, exact.sum, elementary.exp, elementary.log, elementary.tanh
+    ),
+    "float32": floating(np.float32),
+    "float64": floating(np.float64),
+}
 
 
 def one_blas_thread() -> AbstractContextManager[Any]:

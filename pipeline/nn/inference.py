@@ -16,7 +16,7 @@ def logits(ops: Arithmetic, model: Model, weights: Mapping[str, Array], images: 
     """The logits (<= batch, K) of every image in turn; the last piece holds what is left."""
     for start in range(0, len(images), batch):
         x = images[start : start + batch].astype(ops.dtype)
-        yield model.forward(dict(weights), ops.grid(x, 1.0, out=x))[0]
+        yield model.forward(dict(weights), ops.grid(x, at_least=1.0, out=x))[0]
 
 
 def probabilities(ops: Arithmetic, model: Model, weights: Mapping[str, Array], images: Array, batch: int) -> Array:

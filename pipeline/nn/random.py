@@ -5,6 +5,7 @@ NumPy promises the raw stream of a bit generator, not what its distributions mak
 
 import numpy as np
 
+from pipeline.elementary import log
 from pipeline.npz import Array
 
 
@@ -35,6 +36,6 @@ class Stream:
             s = u * u + v * v
             inside = (s > 0) & (s < 1)
             u, s = u[inside], s[inside]
-            found.append(u * np.sqrt(-2 * np.log(s) / s))
+            found.append(u * np.sqrt(-2 * log(s) / s))
             count += len(u)
         return np.concatenate(found)[:size]
