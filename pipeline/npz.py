@@ -5,11 +5,13 @@ whatever a header claims. Here the zip directory is fixed when written, and chec
 """
 
 import io
+import math
+import os
+import re
 import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -20,6 +22,12 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest date a zip can hold
 BLOCK = 1 << 24  # bytes written at a time
+END = b"PK\5\6"  # starts the last 22 bytes of a zip, if nothing follows it
+HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00.."
+    rb"{'descr': '(?P<dtype>[<|][biufcSU][0-9]{1,9})', 'fortran_order': False, 'shape': \((?P<shape>[0-9, ]*)\), } *\n",
+    re.DOTALL,
+)
 
 
 def write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
@@ -52,8 +60,8 @@ def read_npz(path: Path, names: Iterable[str] | None = None, remake: str = "make
     `remake` is the advice that ends the message.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = _members(archive)
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+            members = _members(archive, file)
             wanted = list(members) if names is None else list(names)
             missing = [name for name in wanted if name not in members]
             if missing:
@@ -61,32 +69,37 @@ def read_npz(path: Path, names: Iterable[str] | None = None, remake: str = "make
             return {name: _read(archive, members[name]) for name in wanted}
     except FileNotFoundError:
         raise PipelineError(f"{path} does not exist; {remake}.") from None
-    except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
+    except (zipfile.BadZipFile, ValueError, TypeError, EOFError, NotImplementedError, RuntimeError) as error:
         raise PipelineError(f"{path} is not a sound .npz file: {error}; {remake}.") from None
 
 
-def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """Every member by array name, none twice, none compressed (so none can grow when read), none outside."""
+def _members(archive: zipfile.ZipFile, file: IO[bytes]) -> dict[str, zipfile.ZipInfo]:
+    """Every member by array name, none twice, none compressed, so none can be larger than the file, and no more."""
+    size = file.seek(-22, os.SEEK_END) + 22
+    if file.read(4) != END:
+        raise ValueError("something follows its end")
     members: dict[str, zipfile.ZipInfo] = {}
     for member in archive.infolist():
         name = member.filename.removesuffix(".npy")
-        if name == member.filename or "/" in name or name in members:
+        if name == member.filename or "/" in name or "\\" in name or name in members:
             raise ValueError(f"unexpected member {member.filename!r}")
         if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
             raise ValueError(f"{member.filename} is compressed")
+        if not 0 <= member.header_offset <= size - member.file_size:
+            where = f"{member.file_size} bytes from byte {member.header_offset} on, in a file of {size}"
+            raise ValueError(f"{member.filename} claims {where}")
         members[name] = member
     return members
 
 
 def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
     content = archive.read(member)  # zipfile checks the CRC
-    stream = io.BytesIO(content)
-    if np.lib.format.read_magic(stream) != (1, 0):
-        raise ValueError(f"{member.filename} is not .npy version 1.0")
-    shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-    if dtype.hasobject or fortran or dtype.names:
-        raise ValueError(f"{member.filename} holds {dtype}, not a plain array in C order")
-    count = int(np.prod(shape, dtype=object))
-    if stream.tell() + count * dtype.itemsize != len(content):
+    header = HEADER.match(content)
+    if not header:
+        raise ValueError(f"{member.filename} does not start as a plain array in C order does")
+    dtype = np.dtype(header["dtype"].decode())
+    shape = tuple(int(size) for size in header["shape"].split(b",") if size.strip())
+    count = math.prod(shape)
+    if header.end() + count * dtype.itemsize != len(content):
         raise ValueError(f"{member.filename} claims {shape} of {dtype}, which is not what it holds")
-    return np.frombuffer(content, dtype, count, stream.tell()).reshape(shape)
+    return np.frombuffer(content, dtype, count, header.end()).reshape(shape)
