@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.errors import PipelineError
 from pipeline.nn import architecture, build
-from pipeline.nn.arithmetic import ARITHMETICS
+from pipeline.nn.arithmetic import ARITHMETICS, inputs
 from pipeline.nn.checkpoints import Checkpoints, State
 from pipeline.nn.gradients import backprop
 from pipeline.nn.inference import accuracy
@@ -31,8 +31,8 @@ class Trainer:
     def __init__(self, settings: Mapping[str, Any], train: Labelled, held_out: Labelled, classes: int) -> None:
         knobs = architecture(settings["model"], settings)
         input_shape = train[0].shape[1:]
-        self.settings, self.train, self.held_out = settings, train, held_out
         self.ops = ARITHMETICS[settings["arithmetic"]]
+        self.settings, self.train, self.held_out = settings, (inputs(self.ops, train[0]), train[1]), held_out
         self.model = build(settings["model"], self.ops, input_shape, classes, **knobs)
         self.net = {"knobs": knobs, "input_shape": list(input_shape), "classes": classes}
         self.net |= {key: settings[key] for key in ("model", "arithmetic", "loss")}
