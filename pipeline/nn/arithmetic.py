@@ -42,6 +42,14 @@ def floating(dtype: type[np.floating[Any]]) -> Arithmetic:
     return Arithmetic(np.dtype(dtype), as_it_is, np.matmul, np.sum, np.exp, np.log, np.tanh)
 
 
+INPUT_BOUND = 2.0  # pixels are at most 1, edges the root of 2: their grid does not depend on the batch
+
+
+def inputs(ops: Arithmetic, images: Array) -> Array:
+    """Images (N, ...) as a net takes them: on the grid of `ops`, as whole numbers from 0 to 255 always are."""
+    return ops.grid(images, at_least=INPUT_BOUND) if images.dtype.kind == "f" else images
+
+
 ARITHMETICS = {
     "exact": Arithmetic(
         np.dtype(np.float64), exact.grid, exact.matmul, exact.sum, elementary.exp, elementary.log, elementary.tanh

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from pipeline.nn.arithmetic import Arithmetic
+from pipeline.nn.arithmetic import Arithmetic, inputs
 from pipeline.nn.losses import softmax
 from pipeline.nn.model import Model
 from pipeline.npz import Array
@@ -15,8 +15,8 @@ BATCH = 1000  # images classified at a time while training
 def logits(ops: Arithmetic, model: Model, weights: Mapping[str, Array], images: Array, batch: int) -> Iterator[Array]:
     """The logits (<= batch, K) of every image in turn; the last piece holds what is left."""
     for start in range(0, len(images), batch):
-        x = images[start : start + batch].astype(ops.dtype)
-        yield model.forward(dict(weights), ops.grid(x, at_least=1.0, out=x))[0]
+        x = inputs(ops, images[start : start + batch]).astype(ops.dtype)
+        yield model.forward(dict(weights), x)[0]
 
 
 def probabilities(ops: Arithmetic, model: Model, weights: Mapping[str, Array], images: Array, batch: int) -> Array:
