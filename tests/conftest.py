@@ -1,0 +1,45 @@
+"""Fixtures of the tests that fetch something."""
+
+import pytest
+from fault_server import serving
+from fetching import Authority
+
+from pipeline.datasets.fetch import Patience
+
+
+@pytest.fixture(autouse=True)
+def _no_proxies(monkeypatch):
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIPELINE_MIRRORS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def server():
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "raw"
+
+
+@pytest.fixture
+def waits():
+    """The seconds that fetches under `patience` would have slept between tries."""
+    return []
+
+
+@pytest.fixture
+def patience(waits):
+    return Patience(connect=1, read=0.2, start=0.5, speed=1e6, sleep=waits.append, dice=lambda: 0.5)
+
+
+@pytest.fixture
+def authority(tmp_path, monkeypatch):
+    authority = Authority(tmp_path)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.bundle))
+    return authority

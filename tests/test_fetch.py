@@ -1,0 +1,347 @@
+"""Rows D53 to D71 and D77 to D80 of the fault table: disk, neighbours, and what lies there already."""
+
+import contextlib
+import errno
+import fcntl
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from fault_server import reply
+from fetching import FILE, FLIPPED, GOOD, names, raising, refusal
+
+from pipeline.datasets.fetch import fetch
+from pipeline.datasets.registry import DATASETS
+from pipeline.errors import PipelineError
+
+ROOT = Path(__file__).parents[1]
+
+
+# D53 to D58: the disk
+
+
+class Disk:
+    """Where a write can fail, and how."""
+
+    @staticmethod
+    def opening(monkeypatch, error):
+        monkeypatch.setattr(tempfile, "mkstemp", raising(error))
+
+    @staticmethod
+    def writing(monkeypatch, error):
+        failing_file(monkeypatch, "write", error)
+
+    @staticmethod
+    def flushing(monkeypatch, error):
+        failing_file(monkeypatch, "flush", error)
+
+    @staticmethod
+    def closing(monkeypatch, error):
+        failing_file(monkeypatch, "close", error)
+
+    @staticmethod
+    def fsync(monkeypatch, error):
+        monkeypatch.setattr(os, "fsync", raising(error))
+
+    @staticmethod
+    def renaming(monkeypatch, error):
+        monkeypatch.setattr(os, "replace", raising(error))
+
+
+def failing_file(monkeypatch, method, error):
+    """Files made by os.fdopen fail in one method, after having done what it does."""
+    fdopen = os.fdopen
+
+    class Failing:
+        def __init__(self, file):
+            self.file = file
+
+        def __getattr__(self, name):
+            def fail(*args):
+                getattr(self.file, name)(*args)
+                raise error
+
+            return fail if name == method else getattr(self.file, name)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_error):
+            self.close()
+
+    monkeypatch.setattr(os, "fdopen", lambda *args: Failing(fdopen(*args)))
+
+
+@pytest.mark.parametrize("place", [place for place in vars(Disk) if not place.startswith("_")])
+@pytest.mark.parametrize("row", ["D53-ENOSPC", "D54-EDQUOT", "D55-EIO", "D56-EROFS"])
+def test_a_disk_that_fails_is_final_and_leaves_the_old_file(row, place, server, folder, patience, monkeypatch):
+    code = getattr(errno, row.split("-")[1])
+    good, never = server.mirror(reply(GOOD)), server.mirror(reply(GOOD))
+    folder.mkdir()
+    (folder / FILE.name).write_bytes(b"old")
+    with monkeypatch.context() as patch:
+        getattr(Disk, place)(patch, OSError(code, os.strerror(code)))
+        with pytest.raises(OSError, match=os.strerror(code)) as failed:
+            fetch(FILE, folder, [good, never], patience)
+    assert failed.value.errno == code
+    assert server.asked(never) == 0
+    assert {name: (folder / name).read_bytes() for name in names(folder)} == {FILE.name: b"old"}
+    fetch(FILE, folder, [good], patience)
+    assert (folder / FILE.name).read_bytes() == GOOD
+
+
+def test_D53_a_full_disk_says_on_which_file(folder, server, patience, monkeypatch):
+    failing_file(monkeypatch, "write", OSError(errno.ENOSPC, "No space left on device"))
+    with pytest.raises(OSError, match="No space left") as failed:
+        fetch(FILE, folder, [server.mirror(reply(GOOD))], patience)
+    assert failed.value.filename == str(folder / FILE.name)
+
+
+def test_D53_a_real_limit_on_the_size_of_files(tmp_path):
+    program = f"""
+import resource, sys
+from pathlib import Path
+from pipeline.datasets.fetch import fetch
+from pipeline.datasets.registry import DATASETS
+from pipeline.errors import reports_errors
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+dataset = DATASETS["digits"]
+reports_errors(lambda: fetch(dataset.files["train_images"], Path({str(tmp_path)!r}), dataset.mirrors))()
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: File too large ({tmp_path / 'train-images-idx3-ubyte.gz'})")
+    assert done.stderr.count("\n") == 1
+    assert names(tmp_path) == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+@pytest.mark.parametrize("mode", [pytest.param(0o500, id="D56-no-w-bit"), pytest.param(0o600, id="D57-no-x-bit")])
+def test_a_folder_without_permission(mode, server, folder, patience):
+    folder.mkdir()
+    folder.chmod(mode)
+    with pytest.raises(PermissionError):
+        fetch(FILE, folder, [server.mirror(reply(GOOD))], patience)
+    folder.chmod(0o700)
+    assert names(folder) == []
+
+
+def test_D58_a_name_that_is_too_long(server, folder, patience):
+    with pytest.raises(OSError, match="File name too long"):
+        fetch(FILE._replace(name="x" * 250 + ".gz"), folder, [server.mirror(reply(GOOD))], patience)
+    assert names(folder) == []
+
+
+# D62 to D65: several at once
+
+
+def test_D62_several_processes_at_once(tmp_path, folder):
+    (tmp_path / FILE.name).write_bytes(GOOD)
+    program = f"""
+import sys, time
+from pathlib import Path
+from pipeline.datasets.fetch import fetch
+from pipeline.datasets.registry import File
+folder = Path({str(folder)!r})
+print("ready", flush=True)
+sys.stdin.readline()
+for i in range(50):
+    (folder / {FILE.name!r}).unlink(missing_ok=True)
+    fetch(File(*{tuple(FILE)!r}), folder, [{tmp_path.as_uri()!r}])
+"""
+    command = [sys.executable, "-c", program]
+    crowd = [
+        subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)
+    ]
+    for process in crowd:
+        process.stdout.readline()
+    for process in crowd:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    seen = set()
+    while any(process.poll() is None for process in crowd):
+        with contextlib.suppress(FileNotFoundError):
+            seen.add((folder / FILE.name).read_bytes())
+    for process in crowd:
+        process.communicate()
+    assert [process.returncode for process in crowd] == [0] * 4
+    assert seen == {GOOD}
+    assert names(folder) == [FILE.name]
+
+
+def orphan(folder, content=b"half"):
+    """A temporary file like those that a killed process leaves."""
+    folder.mkdir(exist_ok=True)
+    path = folder / f".{FILE.name}.abcdef12.part"
+    path.write_bytes(content)
+    return path
+
+
+def test_D63_a_process_killed_while_it_writes_is_swept_up_after(server, folder, patience):
+    program = f"""
+import os, signal
+from pathlib import Path
+from pipeline.files import replacing
+with replacing(Path({str(folder / FILE.name)!r})) as file:
+    file.write(b"half")
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == -signal.SIGKILL
+    assert len(names(folder)) == 1
+    fetch(FILE, folder, [server.mirror(reply(GOOD))], patience)
+    assert names(folder) == [FILE.name]
+
+
+def test_D64_a_lock_that_somebody_holds_is_not_waited_for(server, folder, patience):
+    theirs = orphan(folder)
+    with theirs.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        fetch(FILE, folder, [server.mirror(reply(GOOD))], patience)
+        assert names(folder) == [theirs.name, FILE.name]
+    fetch(FILE, folder, [], patience)
+    assert names(folder) == [FILE.name]
+
+
+@pytest.mark.parametrize("error", [None, OSError(errno.ENOLCK, "No locks available")], ids=["no-op", "unsupported"])
+def test_D65_where_locks_do_nothing_all_is_well_and_nothing_is_swept(error, server, folder, patience, monkeypatch):
+    theirs = orphan(folder)
+    monkeypatch.setattr(fcntl, "flock", raising(error) if error else lambda *_: None)
+    fetch(FILE, folder, [server.mirror(reply(GOOD))], patience)
+    assert names(folder) == [theirs.name, FILE.name]
+    assert (folder / FILE.name).read_bytes() == GOOD
+
+
+# D66 to D71: what may lie at the target
+
+
+def test_D66_stale_part_files_are_swept_and_others_are_not(server, folder, patience):
+    orphan(folder)
+    others = [".another.abcdef12.part", f"{FILE.name}.part", "notes.txt"]
+    for name in others:
+        (folder / name).touch()
+    fetch(FILE, folder, [server.mirror(reply(GOOD))], patience)
+    assert names(folder) == sorted([*others, FILE.name])
+
+
+def test_D66_a_part_file_that_is_a_pipe_blocks_nobody(server, folder, patience):
+    folder.mkdir()
+    os.mkfifo(folder / f".{FILE.name}.abcdef12.part")
+    fetch(FILE, folder, [server.mirror(reply(GOOD))], patience)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="D67-zero-bytes"),
+        pytest.param(GOOD[:-1], id="D68-truncated"),
+        pytest.param(GOOD + b"\0", id="D68-too-long"),
+        pytest.param(FLIPPED, id="D69-flipped-bit"),
+    ],
+)
+def test_a_damaged_target_is_replaced(content, server, folder, patience):
+    folder.mkdir()
+    (folder / FILE.name).write_bytes(content)
+    refusal(folder, [server.mirror(reply(b"", 404))], patience)
+    assert fetch(FILE, folder, [server.mirror(reply(GOOD))], patience) != "kept"
+    assert (folder / FILE.name).read_bytes() == GOOD
+
+
+def test_D70_a_folder_in_place_of_the_target(server, folder, patience):
+    (folder / FILE.name / "precious").mkdir(parents=True)
+    with pytest.raises(PipelineError, match=r"is a folder where a file belongs; move it away"):
+        fetch(FILE, folder, [server.mirror(reply(GOOD))], patience)
+    assert names(folder / FILE.name) == ["precious"]
+
+
+def test_D70_a_pipe_in_place_of_the_target_is_replaced(server, folder, patience):
+    folder.mkdir()
+    os.mkfifo(folder / FILE.name)
+    fetch(FILE, folder, [server.mirror(reply(GOOD))], patience)
+    assert (folder / FILE.name).is_file()
+
+
+@pytest.mark.parametrize("link", ["dangling", "elsewhere", "loop", "folder", "hard"], ids="D71-{}".format)
+def test_a_link_is_replaced_and_never_written_through(link, server, folder, patience, tmp_path):
+    folder.mkdir()
+    target, elsewhere = folder / FILE.name, tmp_path / "cache"
+    elsewhere.write_bytes(FLIPPED)
+    match link:
+        case "dangling":
+            target.symlink_to(tmp_path / "nowhere")
+        case "elsewhere":
+            target.symlink_to(elsewhere)
+        case "loop":
+            target.symlink_to(target)
+        case "folder":
+            target.symlink_to(tmp_path)
+        case "hard":
+            target.hardlink_to(elsewhere)
+    fetch(FILE, folder, [server.mirror(reply(GOOD))], patience)
+    assert not target.is_symlink()
+    assert target.read_bytes() == GOOD
+    assert elsewhere.read_bytes() == FLIPPED
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_D71_a_link_to_the_right_bytes_is_kept(folder, tmp_path, patience):
+    folder.mkdir()
+    (tmp_path / "cache").write_bytes(GOOD)
+    (folder / FILE.name).symlink_to(tmp_path / "cache")
+    assert fetch(FILE, folder, [], patience) == "kept"
+
+
+# D77 to D80: what is there already, clocks, permissions
+
+
+def test_D77_offline_with_a_good_file_opens_no_socket(folder, patience, monkeypatch):
+    folder.mkdir()
+    (folder / FILE.name).write_bytes(GOOD)
+    monkeypatch.setattr(socket, "socket", raising(AssertionError("a socket")))
+    monkeypatch.setattr(socket, "getaddrinfo", raising(AssertionError("a lookup")))
+    assert fetch(FILE, folder, ["https://mirror.invalid/"], patience) == "kept"
+
+
+def test_D78_offline_without_is_an_error(folder, patience, monkeypatch):
+    monkeypatch.setattr(socket, "getaddrinfo", raising(socket.gaierror(socket.EAI_AGAIN, "Temporary failure")))
+    assert "Temporary failure" in refusal(folder, DATASETS["mnist"].mirrors, patience)
+
+
+@pytest.mark.parametrize("now", [0, 4e9], ids=["D79-1970", "D79-2096"])
+def test_a_wrong_clock_changes_nothing(now, server, folder, patience, monkeypatch):
+    monkeypatch.setattr(time, "time", lambda: float(now))
+    orphan(folder)
+    busy = reply(b"", 429, "Retry-After: Wed, 21 Oct 2015 07:28:00 GMT")
+    fetch(FILE, folder, [server.mirror(busy, reply(GOOD))], patience)
+    assert names(folder) == [FILE.name]
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o077, 0o600), (0o000, 0o666)], ids=["D80-077", "D80-000"])
+def test_the_umask_is_heeded(mask, mode, server, folder, patience):
+    before = os.umask(mask)
+    try:
+        fetch(FILE, folder, [server.mirror(reply(GOOD))], patience)
+    finally:
+        os.umask(before)
+    assert (folder / FILE.name).stat().st_mode & 0o777 == mode
+
+
+def test_a_progress_bar_is_only_for_a_terminal(server, folder, patience, capsys):
+    fetch(FILE, folder, [server.mirror(reply(GOOD))], patience)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_every_row_has_a_test():
+    """D1 to D80: each number is in the name or an id of a test, alone or within a range."""
+    text = "".join(path.read_text("utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    rows = {int(row) for row in re.findall(r"(?:\b|test_)D(\d+)[-_]", text)}
+    for first, last in re.findall(r"test_D(\d+)_to_D(\d+)", text):
+        rows |= set(range(int(first), int(last) + 1))
+    assert set(range(1, 81)) - rows == set()
