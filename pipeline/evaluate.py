@@ -33,11 +33,11 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     (test,) = load_splits(source, ["test"])
     with one_blas_thread():
         scores = net.logits(test.images, settings.batch_size)
-    pictures = as_pictures(test.images, data["image_shape"])
+    pictures = as_pictures(test.images, data["feature_shape"])
     answers = Answers(pictures, test.labels, net.probabilities(scores), data["class_names"])
     curves = read_columns(model / "accuracy.csv", REMAKE) | read_columns(model / "loss.csv", REMAKE)
     loss = net.loss(scores, test.labels)
-    files = results(answers, loss, curves, data["held_out"], net.first_layer(data["image_shape"]), settings.mistakes)
+    files = results(answers, loss, curves, data["held_out"], net.first_layer(data["feature_shape"]), settings.mistakes)
     for name, content in files.items():
         write_bytes(folder / name, content)
     typer.echo(f"accuracy {answers.scores['accuracy']:.4f} on {len(test.labels)} test images: {folder}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -44,22 +44,35 @@ class Download(Section):
 class Convert(Section):
     """Stage 2."""
 
+    features: Literal["pixels", "edges", "fourier"] = Field(description="what the net is shown of an image")
     normalize: bool = Field(description="pixels as float32 from 0 to 1; false: as uint8 from 0 to 255")
     one_hot: bool = Field(description="labels as rows of zeros with a single one; false: as class indices")
-    layout: Literal["flat", "image"] = Field(description="flat: D pixels a row; image: 1 x Y x X")
+    layout: Literal["flat", "image"] = Field(description="flat: D numbers a row; image: 1 x Y x X")
     validation: int = Field(ge=0, description="images held out, the last of the training set; 0: curves show test")
+
+    @model_validator(mode="after")
+    def features_are_fractions(self) -> "Convert":
+        """Features other than pixels have no form in whole numbers."""
+        if self.features != "pixels" and not self.normalize:
+            raise ValueError(f"normalize is false, but features {self.features} are no whole numbers; make it true.")
+        return self
 
 
 class Train(Section):
     """Stage 3."""
 
-    model: Literal["two_layer"] = Field(description="which network")
-    loss: Literal["cross_entropy"] = Field(description="what training makes small")
-    hidden: int = Field(ge=1, le=100_000, description="units in the hidden layer")
-    activation: Literal["sigmoid", "tanh", "relu"] = Field(description="of the hidden layer")
+    model: Literal["linear", "two_layer", "cnn"] = Field(description="which net")
+    hidden: int = Field(ge=1, le=100_000, description="units in the hidden layer; two_layer and cnn")
+    activation: Literal["sigmoid", "tanh", "relu"] = Field(description="of the hidden layer; two_layer")
+    filters: int = Field(ge=1, le=10_000, description="in the convolution; cnn")
+    kernel: int = Field(ge=1, le=1000, description="rows and columns of a filter, in pixels; cnn")
+    pool: int = Field(ge=1, le=1000, description="rows and columns of a pooling cell; cnn")
     initializer: Literal["normal", "glorot", "he"] = Field(description="how the weights start; biases start at 0")
     std: float = Field(gt=0, le=100, description="standard deviation of the initializer normal")
-    arithmetic: Literal["float32", "float64"] = Field(description="what the net computes with")
+    loss: Literal["cross_entropy", "hinge"] = Field(description="what training makes small")
+    gradient: Literal["backprop", "numerical", "complex_step"] = Field(description="how the loss is differentiated")
+    step: float = Field(gt=0, le=1, description="change of a weight in numerical differentiation")
+    arithmetic: Literal["exact", "float32", "float64"] = Field(description="what the net computes with")
     optimizer: Literal["sgd", "momentum", "adam"] = Field(description="how a gradient becomes a step")
     learning_rate: float = Field(gt=0, le=1000, description="size of a step")
     momentum: float = Field(ge=0, lt=1, description="share of the last step kept by the optimizer momentum")
@@ -68,6 +81,16 @@ class Train(Section):
     length: int = Field(ge=1, le=1_000_000_000, description="how long to train")
     unit: Literal["iterations", "epochs"] = Field(description="what length counts")
     seed: int = Field(ge=0, lt=2**63, description="decides the first weights and the batches")
+
+    @model_validator(mode="after")
+    def differences_need_digits(self) -> "Train":
+        """A difference of two losses loses most digits of any coarser arithmetic."""
+        if self.gradient != "backprop" and self.arithmetic != "float64":
+            raise ValueError(
+                f"gradient {self.gradient} needs arithmetic float64, and arithmetic is {self.arithmetic}; "
+                "set it: train.arithmetic=float64."
+            )
+        return self
 
 
 class Evaluate(Section):
@@ -172,6 +195,8 @@ def explain(error: ErrorDetails) -> str:
             )
         case "literal_error":
             return f"{key} is {found!r}; choose {error['ctx']['expected'].replace(chr(39), '')}."
+        case "value_error":
+            return f"{key}: {error['ctx']['error']}"
         case _:
             return f"{key} is {found!r}; it {error['msg'].removeprefix('Input ').replace('should', 'must')}."
 

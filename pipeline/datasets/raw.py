@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.datasets.arrays import Split, as_images, flatten, normalize, one_hot
+from pipeline.datasets.features import features
 from pipeline.datasets.idx import read_idx
 from pipeline.errors import PipelineError
 from pipeline.npz import Array
@@ -27,13 +28,17 @@ def load_mnist(
     """
     about, splits = load_raw(folder)
     classes = len(about["class_names"]) if one_hot_label else None
-    train, test = (arrange(splits[name], classes, normalized=normalize, flat=flatten) for name in ("train", "test"))
+    train, test = (arrange(splits[name], classes, "pixels", normalize, flatten) for name in ("train", "test"))
     return train, test
 
 
-def arrange(split: Split, classes: int | None, normalized: bool, flat: bool) -> Split:
-    """Images (N, Y, X) and class indices (N,) in the asked form; one-hot where `classes` says how many."""
-    images = normalize(split.images) if normalized else split.images
+def arrange(split: Split, classes: int | None, shown: str, normalized: bool, flat: bool) -> Split:
+    """Pixels (N, Y, X) and class indices (N,) in the asked form; labels one-hot where `classes` says how many."""
+    images = split.images
+    if shown != "pixels":
+        images = features(shown, images)
+    elif normalized:
+        images = normalize(images)
     labels = split.labels if classes is None else one_hot(split.labels, classes)
     return Split(flatten(images) if flat else as_images(images), labels)
 

@@ -11,10 +11,9 @@ from pipeline.errors import PipelineError
 from pipeline.nn import architecture, build
 from pipeline.nn.arithmetic import ARITHMETICS, inputs
 from pipeline.nn.checkpoints import Checkpoints, State
-from pipeline.nn.gradients import backprop
+from pipeline.nn.choices import choose_gradient
 from pipeline.nn.inference import accuracy
 from pipeline.nn.initializers import initialize, initializer
-from pipeline.nn.losses import LOSSES
 from pipeline.nn.optimizers import Optimizer, Slots, optimizer
 from pipeline.nn.random import Stream
 from pipeline.nn.training import WEIGHTS_STREAM, History, Measured, Steps, fit, one_by_one, schedule
@@ -34,7 +33,7 @@ class Trainer:
         self.ops = ARITHMETICS[settings["arithmetic"]]
         self.settings, self.train, self.held_out = settings, (inputs(self.ops, train[0]), train[1]), held_out
         self.model = build(settings["model"], self.ops, input_shape, classes, **knobs)
-        self.net = {"knobs": knobs, "input_shape": list(input_shape), "classes": classes}
+        self.net: dict[str, Any] = {"knobs": knobs, "input_shape": list(input_shape), "classes": classes}
         self.net |= {key: settings[key] for key in ("model", "arithmetic", "loss")}
         start = initializer(settings["initializer"], settings["std"])
         stream = Stream(settings["seed"], WEIGHTS_STREAM)
@@ -70,7 +69,8 @@ class Trainer:
     def steps(self, method: Optimizer, slots: Slots) -> Steps:
         """How the steps are taken: by the chosen gradient and optimizer."""
         grads = np.empty_like(self.weights)
-        gradient = backprop(self.ops, self.model, LOSSES[self.settings["loss"]], self.weights, grads)
+        way, step = self.settings["gradient"], self.settings["step"]
+        gradient = choose_gradient(way, self.net, self.ops, self.model, self.weights, grads, step)
         return one_by_one(gradient, method, self.weights, grads, slots, *self.train)
 
     def measure(self) -> tuple[float, float]:

@@ -6,7 +6,7 @@ software's version, so that the same numbers give the same bytes.
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -105,6 +105,20 @@ def tiles(pictures: Array, titles: Sequence[str], title: str, columns: int, sign
             low, colours = (-reach, "RdBu") if signed else (0.0, "gray_r")
             axes.imshow(picture, cmap=colours, vmin=low, vmax=reach)
             axes.set_title(titles[place], fontsize=8)
+    return figure
+
+
+def rows(pictures: Mapping[str, Array], titles: Sequence[str]) -> Figure:
+    """A named row of pictures (M, Y, X) below another, a column a title."""
+    figure = Figure(figsize=(1.1 * len(titles) + 1, 1.25 * len(pictures) + 0.3), layout="constrained")
+    grid = figure.subplots(len(pictures), len(titles), squeeze=False)
+    for line, (name, row) in zip(grid, pictures.items(), strict=True):
+        line[0].set_ylabel(name)
+        for axes, picture in zip(line, row, strict=True):
+            axes.imshow(picture, cmap="gray_r")
+            axes.set(xticks=[], yticks=[])
+    for axes, title in zip(grid[0], titles, strict=True):
+        axes.set_title(title, fontsize=9)
     return figure
 
 
