@@ -35,7 +35,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         if sys.platform != "win32":
             lock.callback(os.close, os.dup(handle))  # the lock lasts until the file has its final name
         try:
-            with os.fdopen(handle, "wb") as file:
+            with os.fdopen(handle, "w+b") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())

@@ -4,6 +4,7 @@
 whatever a header claims. Here the zip directory is fixed when written, and checked in full when read.
 """
 
+import errno
 import io
 import math
 import os
@@ -31,20 +32,39 @@ HEADER = re.compile(
 
 
 def write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Replace `path` with an uncompressed .npz of `arrays`; the same arrays give the same bytes anywhere."""
-    with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for name, array in arrays.items():
-            member = zipfile.ZipInfo(f"{name}.npy", EPOCH)
-            member.create_system = 3  # Unix, whatever this machine is
-            member.external_attr = 0o600 << 16
-            content = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False).reshape(array.shape)
-            header = _header(content)
-            member.file_size = len(header) + content.nbytes
-            with archive.open(member, "w") as output:
-                output.write(header)
-                flat = content.reshape(-1).view(np.uint8) if content.size else np.empty(0, np.uint8)
-                for start in range(0, flat.size, BLOCK):
-                    output.write(flat[start : start + BLOCK].data)
+    """Replace `path` with an uncompressed .npz of `arrays`; the same arrays give the same bytes anywhere.
+
+    What was written is read back before it takes the place of the old file. Raises OSError, for a full disk as for one
+    that gives back other bytes.
+    """
+    with replacing(path) as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            for name, array in arrays.items():
+                _write(archive, name, array)
+        if not _reads_back(file):
+            raise OSError(errno.EIO, "other bytes are read than were written", str(path))
+
+
+def _reads_back(file: IO[bytes]) -> bool:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return archive.testzip() is None
+    except zipfile.BadZipFile:
+        return False
+
+
+def _write(archive: zipfile.ZipFile, name: str, array: Array) -> None:
+    member = zipfile.ZipInfo(f"{name}.npy", EPOCH)
+    member.create_system = 3  # Unix, whatever this machine is
+    member.external_attr = 0o600 << 16
+    content = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False).reshape(array.shape)
+    header = _header(content)
+    member.file_size = len(header) + content.nbytes
+    with archive.open(member, "w") as output:
+        output.write(header)
+        flat = content.reshape(-1).view(np.uint8) if content.size else np.empty(0, np.uint8)
+        for start in range(0, flat.size, BLOCK):
+            output.write(flat[start : start + BLOCK].data)
 
 
 def _header(array: Array) -> bytes:

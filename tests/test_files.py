@@ -1,0 +1,264 @@
+"""A file is whole or as it was (rows C22 to C24 of the fault table), whatever fails while it is written."""
+
+import errno
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.errors import PipelineError
+from pipeline.files import replacing, sole_writer, sweep, write_bytes, write_json
+from pipeline.npz import read_npz, write_npz
+
+ROOT = Path(__file__).parents[1]
+ARRAYS = {"a": np.arange(1000), "b": np.ones((3, 4), np.float32)}
+WRITERS = {
+    "bytes": lambda path: write_bytes(path, b"new"),
+    "json": lambda path: write_json(path, {"b": [1.5, None], "a": "é"}),
+    "npz": lambda path: write_npz(path, ARRAYS),
+}
+every_writer = pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "folder" / "file"
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@every_writer
+def test_a_file_appears_with_its_folder_and_nothing_beside_it(write, path):
+    write(path)
+    assert list(contents(path.parent)) == ["file"]
+
+
+@every_writer
+def test_C24_a_second_write_gives_the_same_bytes(write, path):
+    write(path)
+    first = path.read_bytes()
+    write(path)
+    assert path.read_bytes() == first
+
+
+@every_writer
+@pytest.mark.parametrize("call", ["mkstemp", "fdopen", "fsync", "chmod", "replace"])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EROFS], ids=errno.errorcode.get)
+def test_C22_a_call_that_fails_leaves_the_old_file_alone(write, call, code, path, monkeypatch):
+    write_bytes(path, b"old")
+
+    def fail(*_args, **_kwargs):
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile if call == "mkstemp" else os, call, fail)
+        with pytest.raises(OSError, match=os.strerror(code)):
+            write(path)
+    assert contents(path.parent) == {"file": b"old"}
+    write(path)
+    assert list(contents(path.parent)) == ["file"]
+
+
+@pytest.mark.parametrize("limit", [0, 1, 1000, 8000, 8497])
+def test_C22_a_disk_that_is_full_at_any_byte_leaves_the_old_file_alone(limit, path):
+    """A real limit, on the size of files, in a process of its own."""
+    write_bytes(path, b"old")
+    program = f"""
+import resource
+from pathlib import Path
+import numpy as np
+from pipeline.errors import reports_errors
+from pipeline.npz import write_npz
+arrays = {{"a": np.arange(1000), "b": np.ones((3, 4), np.float32)}}
+resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, resource.RLIM_INFINITY))
+reports_errors(lambda: write_npz(Path({str(path)!r}), arrays))()
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == f"error: File too large ({path}); nothing was lost, mend that and run it again.\n"
+    assert contents(path.parent) == {"file": b"old"}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, MemoryError, ValueError])
+def test_C22_a_writer_that_stops_leaves_the_old_file_alone(error, path):
+    write_bytes(path, b"old")
+
+    def stop():
+        with replacing(path) as file:
+            file.write(b"half")
+            raise error
+
+    with pytest.raises(error):
+        stop()
+    assert contents(path.parent) == {"file": b"old"}
+
+
+def test_C22_an_error_after_the_rename_leaves_the_new_file(path, monkeypatch):
+    """The folder could not be flushed: a power cut may bring back the old file, but whole."""
+    write_bytes(path, b"old")
+    monkeypatch.setattr("pipeline.files.sync_folder", lambda _: (_ for _ in ()).throw(OSError(errno.EIO, "folder")))
+    with pytest.raises(OSError, match="folder"):
+        write_bytes(path, b"new")
+    assert contents(path.parent) == {"file": b"new"}
+
+
+@pytest.mark.parametrize("byte", [0, 40, 100, 150, 8200, -10])
+def test_C23_an_npz_that_reads_back_otherwise_does_not_replace_the_old_one(byte, path, monkeypatch):
+    write_bytes(path, b"old")
+    fdopen = os.fdopen
+
+    class LyingDisk:
+        """Flips one bit of what is read back."""
+
+        def __init__(self, file):
+            self.file = file
+
+        def __getattr__(self, name):
+            return getattr(self.file, name)
+
+        def read(self, size=-1):
+            place, size_of_file = self.file.tell(), os.fstat(self.file.fileno()).st_size
+            content = bytearray(self.file.read(size))
+            if 0 <= byte % size_of_file - place < len(content):
+                content[byte % size_of_file - place] ^= 4
+            return bytes(content)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_error):
+            self.file.close()
+
+    monkeypatch.setattr(os, "fdopen", lambda *args: LyingDisk(fdopen(*args)))
+    with pytest.raises(OSError, match="other bytes are read than were written"):
+        write_npz(path, ARRAYS)
+    assert contents(path.parent) == {"file": b"old"}
+
+
+def test_a_file_is_flushed_before_it_is_renamed_and_its_folder_after(path, monkeypatch):
+    calls = []
+    for name in ("fsync", "replace"):
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *args, name=name, real=real: (calls.append(name), real(*args))[1])
+    write_bytes(path, b"new")
+    assert calls == ["fsync", "replace", "fsync"]
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o077, 0o600), (0o022, 0o644), (0o000, 0o666)])
+def test_the_umask_is_heeded_and_left_as_it_was(mask, mode, path):
+    before = os.umask(mask)
+    write_bytes(path, b"new")
+    assert os.umask(before) == mask
+    assert path.stat().st_mode & 0o777 == mode
+
+
+def test_a_hard_link_is_not_written_through(path, tmp_path):
+    cached = tmp_path / "cached"
+    cached.write_bytes(b"old")
+    path.parent.mkdir()
+    path.hardlink_to(cached)
+    write_bytes(path, b"new")
+    assert cached.read_bytes() == b"old"
+
+
+def test_a_symbolic_link_is_not_written_through(path, tmp_path):
+    cached = tmp_path / "cached"
+    cached.write_bytes(b"old")
+    path.parent.mkdir()
+    path.symlink_to(cached)
+    write_bytes(path, b"new")
+    assert not path.is_symlink()
+    assert cached.read_bytes() == b"old"
+
+
+def test_a_folder_in_place_of_a_file_is_not_touched(path):
+    path.mkdir(parents=True)
+    with pytest.raises(PipelineError, match="is a folder where a file belongs; move it away and run again"):
+        write_bytes(path, b"new")
+    assert contents(path.parent / "file") == {}
+
+
+def test_a_file_in_place_of_a_folder_is_an_error_that_names_it(path):
+    path.parent.write_bytes(b"precious")
+    with pytest.raises(OSError, match="folder"):
+        write_bytes(path, b"new")
+    assert path.parent.read_bytes() == b"precious"
+
+
+def test_a_name_like_a_pattern_is_swept_like_any_other(tmp_path):
+    (tmp_path / ".[ab]*.abcdefgh.part").touch()
+    (tmp_path / ".a.abcdefgh.part").touch()
+    sweep(tmp_path / "[ab]*")
+    assert list(contents(tmp_path)) == [".a.abcdefgh.part"]
+
+
+def test_the_temporary_file_of_a_live_writer_is_not_swept(path):
+    with replacing(path) as file:
+        file.write(b"first")
+        sweep(path)
+        write_bytes(path, b"second")
+        assert len(contents(path.parent)) == 2
+    assert contents(path.parent) == {"file": b"first"}
+
+
+def write_often(path, letter, times):
+    for _ in range(times):
+        write_bytes(Path(path), letter * 100_000)
+
+
+def test_two_writers_never_show_a_mixture(path):
+    write_bytes(path, b"a" * 100_000)
+    spawn = multiprocessing.get_context("spawn")
+    writers = [spawn.Process(target=write_often, args=(str(path), letter, 150)) for letter in (b"a", b"b")]
+    for writer in writers:
+        writer.start()
+    seen = set()
+    while any(writer.is_alive() for writer in writers):
+        content = path.read_bytes()
+        seen.add((content[:1], len(content), len(set(content))))
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    assert seen == {(b"a", 100_000, 1), (b"b", 100_000, 1)}
+    assert list(contents(path.parent)) == ["file"]
+
+
+def test_json_is_sorted_strict_and_text(path):
+    write_json(path, {"b": 0.1, "a": "é"})
+    assert path.read_text("utf-8") == '{\n  "a": "é",\n  "b": 0.1\n}\n'
+    for number in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            write_json(path, number)
+
+
+def test_a_second_holder_of_a_folder_is_refused_and_a_dead_one_forgotten(tmp_path):
+    program = f"""
+import os, sys
+from pathlib import Path
+from pipeline.files import sole_writer
+with sole_writer(Path({str(tmp_path)!r})):
+    print("held", flush=True)
+    sys.stdin.readline()
+    os._exit(9)
+"""
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        other.stdout.readline()
+        with pytest.raises(PipelineError, match="another process is writing to"), sole_writer(tmp_path):
+            pass
+        other.communicate("\n")
+    with sole_writer(tmp_path):
+        pass
+
+
+def test_what_is_read_is_what_was_written(path):
+    write_npz(path, ARRAYS)
+    for name, array in read_npz(path).items():
+        np.testing.assert_array_equal(array, ARRAYS[name])
