@@ -46,7 +46,7 @@ def cnn(
     def forward(w: Weights, x: Array) -> tuple[Array, tuple[Array, ...]]:
         c, columns = conv2d(ops, x, w["W1"], w["b1"])
         p = max_pool(c, pool)
-        r = relu.forward(ops, p.transpose(1, 0, 2, 3).reshape(len(x), -1))
+        r = relu.forward(ops, p.swapaxes(0, 1).copy().reshape(len(x), -1))  # backward needs p as it is
         z = relu.forward(ops, affine(ops, r, w["W2"], w["b2"]))
         return affine(ops, z, w["W3"], w["b3"]), (columns, c, p, r, z)
 
