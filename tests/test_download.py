@@ -27,7 +27,11 @@ def stage(folder, mirror):
     command = [sys.executable, "-m", "pipeline.download", "-S", "download.dataset=digits"]
     environment = {**os.environ, "PIPELINE_MIRRORS": mirror, "PYTHONPATH": str(ROOT)}
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by jobs in the background
+    try:
+        return subprocess.Popen(command, cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +48,7 @@ def test_a_signal_in_the_middle_leaves_nothing_and_the_next_run_succeeds(number,
         while not server.asked(mirror):
             time.sleep(0.01)
         running.send_signal(number)
-        _, complaint = running.communicate()
+        _, complaint = running.communicate(timeout=60)
     assert running.returncode in codes
     assert "Traceback" not in complaint
     assert names(tmp_path / "data" / "raw") == []
