@@ -19,7 +19,7 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     """
     settings = load_params(params, overrides).evaluate
     from pipeline.datasets.arrays import as_pictures, describe_dataset, load_splits
-    from pipeline.files import write_bytes
+    from pipeline.files import publish
     from pipeline.nn.arithmetic import one_blas_thread
     from pipeline.nn.classifier import load_classifier
     from pipeline.nn.weights import REMAKE
@@ -38,8 +38,7 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     curves = read_columns(model / "accuracy.csv", REMAKE) | read_columns(model / "loss.csv", REMAKE)
     loss = net.loss(scores, test.labels)
     files = results(answers, loss, curves, data["held_out"], net.first_layer(data["feature_shape"]), settings.mistakes)
-    for name, content in files.items():
-        write_bytes(folder / name, content)
+    publish(folder, files)
     typer.echo(f"accuracy {answers.scores['accuracy']:.4f} on {len(test.labels)} test images: {folder}")
 
 

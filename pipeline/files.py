@@ -5,7 +5,7 @@ import glob
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -122,3 +122,21 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Replace `path` with strict JSON."""
     write_bytes(path, strict_json(content))
+
+
+def publish(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Replace files that belong together, by name: all are on the disk before the first takes its place.
+
+    The last name vouches for the others: it is gone before the first of them changes, and comes back when all have.
+    """
+    *others, last = contents
+    with contextlib.ExitStack() as renames:  # which happen in reverse order, or not at all
+        for name in (last, *others):
+            renames.enter_context(replacing(folder / name)).write(contents[name])
+        renames.enter_context(_withdrawing(folder / last))
+
+
+@contextlib.contextmanager
+def _withdrawing(path: Path) -> Iterator[None]:
+    yield
+    path.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.files import replacing, sole_writer, sweep, write_bytes, write_json
+from pipeline.files import publish, replacing, sole_writer, sweep, write_bytes, write_json
 from pipeline.npz import read_npz, write_npz
 
 ROOT = Path(__file__).parents[1]
@@ -262,3 +262,43 @@ def test_what_is_read_is_what_was_written(path):
     write_npz(path, ARRAYS)
     for name, array in read_npz(path).items():
         np.testing.assert_array_equal(array, ARRAYS[name])
+
+
+CONTENTS = {"a.png": b"new a", "b.csv": b"new b", "metrics.json": b"new metrics"}
+
+
+def old_files(folder):
+    for name in CONTENTS:
+        write_bytes(folder / name, b"old")
+
+
+def test_E6_published_files_are_all_there(tmp_path):
+    old_files(tmp_path)
+    publish(tmp_path, CONTENTS)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == CONTENTS
+
+
+@pytest.mark.parametrize("name", CONTENTS)
+def test_E6_where_one_file_cannot_be_written_none_is_published(tmp_path, name):
+    old_files(tmp_path)
+    (tmp_path / name).unlink()
+    (tmp_path / name).mkdir()
+    with pytest.raises(PipelineError, match="is a folder where a file belongs"):
+        publish(tmp_path, CONTENTS)
+    assert {path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == {b"old"}
+
+
+def test_E6_killed_between_two_renames_nothing_vouches_for_the_mixture(tmp_path, monkeypatch):
+    old_files(tmp_path)
+    rename, renamed = os.replace, []
+
+    def killed_at_the_second(source, target):
+        renamed.append(target)
+        if len(renamed) == 2:
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", killed_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        publish(tmp_path, CONTENTS)
+    assert not (tmp_path / "metrics.json").exists()
