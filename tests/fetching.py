@@ -65,7 +65,7 @@ class Authority:
         self.bundle.write_bytes(self.sign(self.name, self.key, authority=True).public_bytes(serialization.Encoding.PEM))
 
     def sign(self, name, key, authority=False, address="127.0.0.1", days=1, issuer=None):
-        now = datetime.datetime.now(datetime.UTC)
+        now, signer = datetime.datetime.now(datetime.UTC), key if issuer else self.key
         builder = (
             x509.CertificateBuilder()
             .subject_name(name)
@@ -76,8 +76,11 @@ class Authority:
             .not_valid_after(now + datetime.timedelta(days=days))
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
             .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
+            .add_extension(x509.KeyUsage(not authority, *[False] * 4, authority, *[False] * 3), critical=True)
         )
-        return builder.sign(key if issuer else self.key, hashes.SHA256())
+        return builder.sign(signer, hashes.SHA256())
 
     def context(self, self_signed=False, **properties):
         """What a server needs to present such a certificate."""

@@ -102,6 +102,8 @@ def _try(file: File, url: str, patience: Patience, end: float) -> tuple[Head, by
     def left() -> float:
         return min(start + patience.start + len(content) / patience.speed, end) - patience.clock()
 
+    if left() <= 0:
+        raise Failure(f"not asked, {patience.total:g} s are over")
     with (
         closing(in_time(open_url(url, patience.connect, patience.read), left)) as pieces,
         tqdm(desc=file.name, total=file.bytes, unit="B", unit_scale=True, leave=False, disable=None) as progress,
