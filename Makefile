@@ -2,15 +2,15 @@
 
 PYTHON = python3
 PYTEST =
-BIN = .venv/bin
+BIN = .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 # dvc.yaml says `python`: with this in front of a command, that is the python of .venv
 RUN = PATH="$(CURDIR)/$(BIN):$$PATH"
 DIGITS = examples/digits
 
-.PHONY: help setup demo test repro lint bench lock clean
+.PHONY: help setup demo test repro verify lint gradcheck results bench chaos fuzz audit lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s  %s\n", $$1, $$2 }' Makefile
 
 setup: .venv/.ready ## install the pinned packages into .venv, once
 
@@ -25,10 +25,19 @@ test: setup ## every test; make test PYTEST="-m 'not slow'" leaves the slow ones
 repro: setup ## download MNIST, convert, train, evaluate: whatever is not up to date
 	@$(RUN) dvc repro
 
+verify: setup ## make MNIST and digits again in a scratch clone, and compare with dvc.lock hash by hash
+	@$(RUN) python -m pipeline.verify
+
 lint: setup ## style, format and types
 	@$(RUN) ruff check
 	@$(RUN) ruff format --check
 	@$(RUN) mypy
+
+gradcheck: setup ## prove backpropagation right, against differences and complex steps
+	@$(RUN) python -m pipeline.gradcheck
+
+results: setup ## train every net of the README's table on MNIST: docs/results.csv
+	@$(RUN) python tests/benchmarks/results.py
 
 bench: setup ## times of a training step and its parts
 	@$(RUN) python tests/benchmarks/bench.py

@@ -1,10 +1,33 @@
 """Fixtures of the tests that fetch something."""
 
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 from fault_server import serving
 from fetching import Authority
 
 from pipeline.datasets.fetch import Patience
+
+
+ROOT = Path(__file__).parents[1]
+MNIST = Path(os.environ.get("MNIST_FOLDER") or ROOT.parent / "shared" / "mnist")
+
+
+@pytest.fixture(scope="session")
+def mnist_mirror() -> Iterator[str]:
+    """The URL of a server on this machine with the four MNIST files."""
+    if not MNIST.is_dir():
+        missing = f"MNIST ITSELF IS NOT TESTED: no folder {MNIST}; MNIST_FOLDER may name another"
+        pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
+    command = [sys.executable, str(ROOT / "tests" / "serve_folder.py"), str(MNIST)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        assert server.stdout
+        yield server.stdout.readline().strip()
+        server.terminate()
 
 
 @pytest.fixture(autouse=True)

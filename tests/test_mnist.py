@@ -4,38 +4,19 @@ The tests share one clone and leave it as they found it. $MNIST_FOLDER names the
 """
 
 import json
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from clone import ROOT, Clone, needs_the_locks_kernels, stages_run
-
-FOLDER = Path(os.environ.get("MNIST_FOLDER") or ROOT.parent / "shared" / "mnist")
+from clone import Clone, needs_the_locks_kernels, stages_run
 
 pytestmark = [pytest.mark.mnist, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def mirror() -> Iterator[str]:
-    if not FOLDER.is_dir():
-        missing = f"MNIST ITSELF IS NOT TESTED: no folder {FOLDER}; MNIST_FOLDER may name another"
-        pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
-    command = [sys.executable, str(ROOT / "tests" / "serve_folder.py"), str(FOLDER)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
-        assert server.stdout
-        yield server.stdout.readline().strip()
-        server.terminate()
-
-
-@pytest.fixture(scope="module")
-def fresh(mirror: str, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+def fresh(mnist_mirror: str, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     folder = tmp_path_factory.mktemp("mnist") / "clone"
-    return Clone(folder, PIPELINE_MIRRORS=mirror, NO_PROXY="127.0.0.1", no_proxy="127.0.0.1")
+    return Clone(folder, PIPELINE_MIRRORS=mnist_mirror, NO_PROXY="127.0.0.1", no_proxy="127.0.0.1")
 
 
 @pytest.fixture(scope="module")

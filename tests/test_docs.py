@@ -1,0 +1,101 @@
+"""Each command that the documentation shows is run, and what it states as a result is what was measured."""
+
+import csv
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from clone import ROOT, Clone
+
+README = (ROOT / "README.md").read_text("utf-8")
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*/*.md")])
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced blocks of a language in a page, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def shell(clone: Clone, script: str) -> None:
+    """Run a block as a person would paste it, and stop where a command fails."""
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=clone.folder,
+        env=clone.environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, f"{script}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+
+
+def with_environment(clone: Clone) -> Clone:
+    """The clone with this Python's environment where `make setup` would put one."""
+    (clone.folder / ".venv").symlink_to(Path(sys.prefix))
+    return clone
+
+
+@pytest.mark.slow
+@pytest.mark.mnist
+def test_the_commands_of_the_readme_run_in_order(mnist_mirror: str, tmp_path: Path) -> None:
+    clone = with_environment(Clone(tmp_path / "clone", PIPELINE_MIRRORS=mnist_mirror))
+    for block in blocks(ROOT / "README.md", "sh"):
+        shell(clone, block)
+    for block in blocks(ROOT / "README.md", "python"):
+        subprocess.run(
+            [sys.executable, "-W", "error", "-c", block], cwd=clone.folder, env=clone.environment, check=True
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "console")], ids=lambda page: page.name)
+def test_the_commands_of_a_page_run_in_order_on_the_digits(page: Path, tmp_path: Path) -> None:
+    """In a console block what follows `$ ` is typed, the rest is the answer."""
+    clone = with_environment(Clone(tmp_path / "clone"))
+    for block in blocks(page, "console"):
+        shell(clone, "\n".join(line[2:] for line in block.splitlines() if line.startswith("$ ")))
+
+
+def test_every_make_target_that_a_page_names_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for page in PAGES:
+        named = set(re.findall(r"`make ([a-z]+)", page.read_text("utf-8"))) | {
+            line.split()[1] for block in blocks(page, "") for line in block.splitlines() if line.startswith("make ")
+        }
+        assert named <= targets, page
+
+
+def test_every_file_that_a_page_links_to_exists() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
+            assert (page.parent / target).exists(), f"{page}: {target}"
+
+
+def test_every_file_in_the_readmes_tree_exists() -> None:
+    (tree,) = [block for block in blocks(ROOT / "README.md", "") if block.startswith("dvc.yaml")]
+    folders: list[str] = []
+    for line in tree.splitlines():
+        indent, name = len(line) - len(line.lstrip()), line.split()[0]
+        folders[indent // 2 :] = [name]
+        assert ROOT.joinpath(*folders).exists(), folders
+
+
+def test_the_results_in_the_readme_are_those_that_were_measured() -> None:
+    with (ROOT / "docs/results.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            assert f"| {float(row['accuracy']):.2%} |" in README, row
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_help_names_every_target() -> None:
+    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    (phony,) = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {line.split()[1] for line in shown.splitlines()} == set(phony.split())
+
+
+def test_the_changelog_names_the_version() -> None:
+    version = re.search(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert version
+    assert f"## {version[1]}" in (ROOT / "CHANGELOG.md").read_text()
