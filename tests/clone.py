@@ -7,13 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np  # loads the BLAS that threadpoolctl is asked about
 import pytest
-import threadpoolctl
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
-LOCK_MADE_WITH = "SkylakeX"  # the BLAS kernels: others round a float32 sum differently, and training amplifies that
 
 
 class Clone:
@@ -63,10 +60,3 @@ class Clone:
 def stages_run(output: str) -> list[str]:
     """The stages that `dvc repro` ran, rather than skipped or restored."""
     return re.findall(r"^Running stage '(?:.*:)?(\w+)'", output, re.MULTILINE)
-
-
-def needs_the_locks_kernels() -> None:
-    """Skip a test of trained bits where float32 rounds otherwise."""
-    kernels = {library["architecture"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas"}
-    if kernels != {LOCK_MADE_WITH}:
-        pytest.skip(f"dvc.lock was made with the {LOCK_MADE_WITH} kernels; NumPy {np.__version__} uses {kernels} here")

@@ -12,7 +12,6 @@ from fetching import Authority
 
 from pipeline.datasets.fetch import Patience
 
-
 ROOT = Path(__file__).parents[1]
 MNIST = Path(os.environ.get("MNIST_FOLDER") or ROOT.parent / "shared" / "mnist")
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from clone import Clone, needs_the_locks_kernels, stages_run
+from clone import Clone, stages_run
 
 DEMO = ["make", "--old-file=.venv/.ready", "demo"]
 LOCK = "examples/digits/dvc.lock"
@@ -43,5 +43,4 @@ def test_git_sees_no_new_file(clone: Clone, shown: str) -> None:
 
 
 def test_the_trained_bits_are_those_of_the_committed_lock(clone: Clone, shown: str) -> None:
-    needs_the_locks_kernels()
     assert clone.changed() == set()

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 import pytest
-from clone import Clone, needs_the_locks_kernels, stages_run
+from clone import Clone, stages_run
 
 pytestmark = [pytest.mark.mnist, pytest.mark.slow]
 
@@ -55,7 +55,6 @@ def test_the_data_are_those_of_the_committed_lock(clone: Clone, committed: dict[
 
 
 def test_the_trained_bits_are_those_of_the_committed_lock(clone: Clone) -> None:
-    needs_the_locks_kernels()
     assert clone.changed() == set()
 
 
