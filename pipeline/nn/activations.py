@@ -48,8 +48,8 @@ def tanh(ops: Arithmetic, a: Array) -> Array:
 def tanh_backward(ops: Arithmetic, dy: Array, y: Array) -> Array:
     """Dy (1 - y y), in place of dy."""
     slope = y * y
-    np.subtract(1, slope, out=slope)
-    dy *= slope
+    slope *= dy
+    dy -= slope
     return ops.grid(dy, out=dy)
 
 

@@ -14,10 +14,11 @@ Slots = dict[str, Array]
 
 
 class Optimizer(NamedTuple):
-    """start: weights -> slots; update: (weights, grads, slots) -> None."""
+    """start: weights -> slots; update: (weights, grads, slots) -> None; rate: where w -= rate g is all it does."""
 
     start: Callable[[Array], Slots]
     update: Callable[[Array, Array, Slots], None]
+    rate: float | None = None
 
 
 def sgd(learning_rate: float) -> Optimizer:
@@ -27,7 +28,7 @@ def sgd(learning_rate: float) -> Optimizer:
         grads *= learning_rate
         weights -= grads
 
-    return Optimizer(lambda weights: {}, update)
+    return Optimizer(lambda weights: {}, update, learning_rate)
 
 
 def momentum(learning_rate: float, kept: float) -> Optimizer:

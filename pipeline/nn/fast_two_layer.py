@@ -1,0 +1,126 @@
+"""The two-layer net by plain gradient descent, faster than step by step and equal but for rounding.
+
+Shapes: N images in the data set, B in a batch; D inputs, of which k are lit, H hidden units, K classes.
+"""
+
+from functools import partial
+from math import exp, log
+
+import numpy as np
+
+from pipeline.nn.activations import ACTIVATIONS
+from pipeline.nn.arithmetic import Arithmetic
+from pipeline.nn.fast_pixels import brightest_first
+from pipeline.nn.losses import Loss
+from pipeline.nn.model import Model
+from pipeline.nn.training import Steps
+from pipeline.nn.weights import size, views
+from pipeline.npz import Array
+
+BLOCK = 64  # images a block when they come one by one: fewer make thin products, more make long sums
+
+
+def batch_by_batch(
+    ops: Arithmetic,
+    model: Model,
+    activation: str,
+    loss: Loss,
+    rate: float,
+    weights: Array,
+    images: Array,
+    labels: Array,
+) -> Steps:
+    """Steps for any batch size: dark pixels left out, arrays used again, one update for all that changed."""
+    pixels, act = brightest_first(images, weights.dtype), ACTIVATIONS[activation]
+    hidden, classes = model.shapes["W2"]
+    shapes = {"W2": (hidden, classes), "b2": (classes,), "W1": (pixels.images.shape[1], hidden)}
+    flat, grads = (np.empty(size(shapes), weights.dtype) for _ in range(2))
+    theirs, w, g = views(weights, model.shapes), views(flat, shapes), views(grads, shapes)
+
+    def run(batches: Array) -> Array:
+        w["W2"][...], w["b2"][...] = theirs["W2"], theirs["b2"]
+        pixels.load(theirs["W1"], theirs["b1"], w["W1"])
+        losses = take(batches)
+        theirs["W2"][...], theirs["b2"][...] = w["W2"], w["b2"]
+        pixels.store(w["W1"], theirs["W1"], theirs["b1"])
+        return losses
+
+    def take(batches: Array) -> Array:
+        count, losses = batches.shape[1], np.empty(len(batches))
+        empty = partial(np.empty, dtype=weights.dtype)
+        found = np.empty((count, pixels.images.shape[1]), pixels.images.dtype)
+        x, z, dz, logits = empty(found.size), empty((count, hidden)), empty((count, hidden)), empty((classes, count)).T
+        used = pixels.used[batches].max(axis=1).tolist()
+        for i, (batch, k) in enumerate(zip(batches, used, strict=True)):
+            np.take(pixels.images, batch, axis=0, out=found, mode="clip")
+            xk, W1, changed = x[: count * k].reshape(count, k), w["W1"][:k], size(shapes) - w["W1"][k:].size
+            np.copyto(xk, found[:, :k])
+            act.forward(ops, np.matmul(xk, W1, out=z))
+            np.matmul(z, w["W2"], out=logits)
+            logits += w["b2"]
+            losses[i], dy = loss(ops, logits, labels[batch])
+            dy *= rate
+            np.matmul(z.T, dy, out=g["W2"])
+            np.sum(dy, axis=0, out=g["b2"])
+            dy *= pixels.white**-2
+            act.backward(ops, np.matmul(dy, w["W2"].T, out=dz), z)
+            np.matmul(xk.T, dz, out=g["W1"][:k])
+            flat[:changed] -= grads[:changed]
+        return losses
+
+    return Steps(run, 100)
+
+
+def image_by_image(
+    ops: Arithmetic, model: Model, activation: str, rate: float, weights: Array, images: Array, labels: Array
+) -> Steps:
+    """Steps of batch size 1 under softmax_cross_entropy, W1 touched once a block of m images.
+
+    After t steps W1 is what it was plus t outer products, so that within a block
+
+        x[t] W1  =  x[t] W1 before  +  sum over s < t of (x[t] . x[s]) u[s],    u[s] = -rate dloss/da[s]
+
+    and three products a block (x W1, x x', x' u) do what 2 m passes over W1 would.
+    """
+    pixels, act = brightest_first(images, weights.dtype), ACTIVATIONS[activation]
+    hidden, classes = model.shapes["W2"]
+    theirs, empty = views(weights, model.shapes), partial(np.empty, dtype=weights.dtype)
+    W1 = empty((pixels.images.shape[1], hidden))
+    V, y, z = empty((classes, hidden + 1)), empty(classes), np.ones(hidden + 1, weights.dtype)
+    a, column, row, inner = z[:-1], y[:, None], z[None], V[:, :-1]
+    rows, products, update = empty((BLOCK, hidden)), empty((BLOCK, BLOCK)), empty(V.shape)
+    turns = [(products[t, : t + 1], rows[: t + 1], rows[t]) for t in range(BLOCK)]
+    dot, add = np.dot, np.add
+
+    def run(batches: Array) -> Array:
+        pixels.load(theirs["W1"], theirs["b1"], W1)
+        V[:, :-1], V[:, -1] = theirs["W2"].T, theirs["b2"]
+        losses = [block(batches[start : start + BLOCK, 0]) for start in range(0, len(batches), BLOCK)]
+        pixels.store(W1, theirs["W1"], theirs["b1"])
+        theirs["W2"][...], theirs["b2"][...] = V[:, :-1].T, V[:, -1]
+        return np.concatenate(losses)
+
+    def block(chosen: Array) -> Array:
+        m, k = len(chosen), pixels.used[chosen].max()
+        x = pixels.images[chosen, :k].astype(weights.dtype)
+        np.matmul(x, W1[:k], out=rows[:m])
+        np.matmul(x, x.T * pixels.white**-2, out=products[:m, :m])
+        np.fill_diagonal(products, 1)  # row t of `rows` is x[t] W1 until step t, and u[t] afterwards
+        losses = np.empty(m)
+        for t, label in enumerate(labels[chosen].tolist()):
+            product, before, u = turns[t]
+            act.forward(ops, dot(product, before, a))
+            logits = dot(V, z, y).tolist()
+            most = max(logits)
+            powers = [exp(logit - most) for logit in logits]
+            total = sum(powers)
+            losses[t] = log(total) + most - logits[label]
+            scale = -rate / total
+            y[:] = [scale * power for power in powers]
+            y[label] += rate
+            act.backward(ops, dot(y, inner, u), a)
+            add(V, dot(column, row, update), V)
+        W1[:k] += x.T @ (rows[:m] * pixels.white**-2)
+        return losses
+
+    return Steps(run, 8 * BLOCK)
