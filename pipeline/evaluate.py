@@ -39,7 +39,7 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     loss = net.loss(scores, test.labels)
     files = results(answers, loss, curves, data["held_out"], net.first_layer(data["feature_shape"]), settings.mistakes)
     publish(folder, files)
-    typer.echo(f"accuracy {answers.scores['accuracy']:.4f} on {len(test.labels)} test images: {folder}")
+    typer.echo(f"accuracy {answers.headline['accuracy']:.4f} on {len(test.labels)} test images: {folder}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Training as it goes: a live bar where a person watches, a line an epoch in a log."""
+"""Training as it goes: a live bar where a person watches, a line now and then for the log."""
 
 import sys
 import time
@@ -6,6 +6,8 @@ import time
 from tqdm import tqdm
 
 from pipeline.nn.training import History, Schedule
+
+MOST_LINES = 20
 
 
 class Progress(tqdm):  # type: ignore[type-arg]  # tqdm is generic in its stubs only
@@ -17,14 +19,15 @@ class Progress(tqdm):  # type: ignore[type-arg]  # tqdm is generic in its stubs 
         self.began: float | None = None
 
     def __call__(self, history: History) -> None:
-        """Show where training stands; say so in a line of its own when it has just been measured."""
+        """Show where training stands; say so in a line of its own after every epoch, or where they are many, some."""
         done, last = len(history.losses), history.accuracies[-1]
         if self.began is None:
             return self.begin(done)
         standing = f"train {last.train:.2%}  {self.held_out} {last.held_out:.2%}"
         self.update(done - self.n)
         self.set_postfix_str(f"loss {history.losses[-1]:.3f}  {standing}")
-        if round(last.epoch * self.plan.per_epoch) == done:
+        stride = -(-self.plan.iterations // (MOST_LINES * self.plan.per_epoch)) * self.plan.per_epoch
+        if done % stride == 0 or done == self.plan.iterations:
             recent = history.losses[-self.plan.per_epoch :]
             spent = time.monotonic() - self.began
             left = spent / (done - self.initial) * (self.plan.iterations - done)

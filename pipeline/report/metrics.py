@@ -16,12 +16,16 @@ def confusion_matrix(labels: Array, predicted: Array, classes: int) -> Array:
     return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
-def scores(confusion: Array, names: Sequence[str]) -> dict[str, Any]:
-    """Accuracy, error, and precision, recall and F1 of each class, from a confusion matrix (K, K)."""
-    count, right = int(confusion.sum()), confusion.diagonal()
-    accuracy = share(int(right.sum()), count)
-    called, actual = confusion.sum(axis=0), confusion.sum(axis=1)
-    by_class = {
+def headline(confusion: Array) -> dict[str, Any]:
+    """Accuracy and error, from a confusion matrix (K, K), and how many images they are about."""
+    count, right = int(confusion.sum()), int(confusion.trace())
+    return {"images": count, "accuracy": share(right, count), "error": share(count - right, count)}
+
+
+def by_class(confusion: Array, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Precision, recall and F1 of each class, and its images, from a confusion matrix (K, K)."""
+    right, called, actual = confusion.diagonal(), confusion.sum(axis=0), confusion.sum(axis=1)
+    return {
         name: {
             "images": int(actual[k]),
             "precision": share(int(right[k]), int(called[k])),
@@ -30,7 +34,6 @@ def scores(confusion: Array, names: Sequence[str]) -> dict[str, Any]:
         }
         for k, name in enumerate(names)
     }
-    return {"images": count, "accuracy": accuracy, "error": share(count - int(right.sum()), count), "classes": by_class}
 
 
 def share(part: int, whole: int) -> float:

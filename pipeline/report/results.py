@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from pipeline.npz import Array
 from pipeline.report import plots
-from pipeline.report.metrics import confusion_matrix, scores, worst_mistakes
+from pipeline.report.metrics import by_class, confusion_matrix, headline, worst_mistakes
 from pipeline.text import strict_json, table
 
 MOST_UNITS = 100  # hidden units pictured
@@ -17,7 +17,7 @@ class Answers:
         self.pictures, self.labels, self.probabilities, self.names = pictures, labels, probabilities, names
         self.predicted = probabilities.argmax(axis=1)
         self.confusion = confusion_matrix(labels, self.predicted, len(names))
-        self.scores = scores(self.confusion, names)
+        self.headline = headline(self.confusion)
 
 
 def results(
@@ -43,7 +43,8 @@ def results(
     files = {f"{name}.png": plots.png(figure) for name, figure in figures.items()}
     pairs = zip(answers.labels.tolist(), answers.predicted.tolist(), strict=True)
     files["predictions.csv"] = table(["actual", "predicted"], [[answers.names[k] for k in pair] for pair in pairs])
-    return files | {"metrics.json": strict_json(answers.scores | {"loss": loss})}
+    files["classes.json"] = strict_json(by_class(answers.confusion, answers.names))
+    return files | {"metrics.json": strict_json(answers.headline | {"loss": loss})}
 
 
 def title(answers: Answers, i: int) -> str:
