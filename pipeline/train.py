@@ -35,6 +35,8 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     data = describe_dataset(source) | {"sha256": sha256(source)}
     train, held_out = load_splits(source, ["train", data["held_out"]])
     trainer = Trainer(settings.model_dump(), train, held_out, len(data["class_names"]))
+    if settings.gradient != "backprop":
+        typer.echo(f"gradient {settings.gradient}: about {trainer.seconds():.0f} s for {trainer.plan.iterations} steps")
     about = {"net": trainer.net, "params": settings.model_dump(), "data": data, "code": code_hash(["nn", "train.py"])}
     kept = Path("data/checkpoints")
     checkpoints = Checkpoints(kept, about, every=CHECKPOINT_SECONDS)

@@ -147,3 +147,18 @@ def test_T6_weights_that_are_no_numbers_are_not_saved(tmp_path):
 
 def test_finite_losses_are_no_reason_to_stop():
     require_finite([1.0, 1e300], 0)
+
+
+@pytest.mark.parametrize("model", [{"batch_size": 1}, {"batch_size": 30}, {"model": "linear", "loss": "hinge"}])
+@pytest.mark.parametrize("arithmetic", ["exact", "float32", "float64"])
+def test_T4_fast_ways_resume_to_the_same_bits_too(tmp_path, model, arithmetic):
+    settings = {"arithmetic": arithmetic, "length": 1200, **model}
+    expected = finish(trainer(**settings), tmp_path / "whole")
+    cut = trainer(**settings)
+    with pytest.raises(Stopped):
+        cut.fit(lambda history: None, checkpoints(tmp_path), StopAfter(2))
+    assert finish(trainer(**settings), tmp_path) == expected
+
+
+def test_a_run_says_how_long_its_gradients_will_take():
+    assert 0 < trainer(gradient="numerical", arithmetic="float64", model="linear").seconds() < 3600

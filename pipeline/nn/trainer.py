@@ -11,7 +11,7 @@ from pipeline.errors import PipelineError
 from pipeline.nn import architecture, build
 from pipeline.nn.arithmetic import ARITHMETICS, inputs
 from pipeline.nn.checkpoints import Checkpoints, State
-from pipeline.nn.choices import choose_gradient
+from pipeline.nn.choices import choose_gradient, fast_steps, seconds_a_step
 from pipeline.nn.inference import accuracy
 from pipeline.nn.initializers import initialize, initializer
 from pipeline.nn.optimizers import Optimizer, Slots, optimizer
@@ -67,11 +67,22 @@ class Trainer:
         return fit(self.plan, self.steps(method, slots), self.measure, after, history)
 
     def steps(self, method: Optimizer, slots: Slots) -> Steps:
-        """How the steps are taken: by the chosen gradient and optimizer."""
+        """How the steps are taken: by the fastest way that gives what the settings ask for."""
+        way, step, size = (self.settings[key] for key in ("gradient", "step", "batch_size"))
+        if way == "backprop":
+            fast = fast_steps(self.net, self.ops, self.model, method, size, self.weights, slots, *self.train)
+            if fast:
+                return fast
         grads = np.empty_like(self.weights)
-        way, step = self.settings["gradient"], self.settings["step"]
         gradient = choose_gradient(way, self.net, self.ops, self.model, self.weights, grads, step)
         return one_by_one(gradient, method, self.weights, grads, slots, *self.train)
+
+    def seconds(self) -> float:
+        """About how long the gradients of the whole run will take, from a trial of one or of a part of it."""
+        images, labels = (part[: self.settings["batch_size"]] for part in self.train)
+        way, step = self.settings["gradient"], self.settings["step"]
+        x = images.astype(self.ops.dtype)
+        return self.plan.iterations * seconds_a_step(way, self.net, self.ops, self.model, self.weights, x, labels, step)
 
     def measure(self) -> tuple[float, float]:
         """Accuracy on the training and on the held-out images."""
