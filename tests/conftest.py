@@ -1,12 +1,14 @@
 """Fixtures of the tests that fetch something."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from by_hand import all_stages
 from fault_server import serving
 from fetching import Authority
 
@@ -65,3 +67,16 @@ def authority(tmp_path, monkeypatch):
     authority = Authority(tmp_path)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.bundle))
     return authority
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which all stages have run on the bundled digits; not to be written to."""
+    return all_stages(tmp_path_factory.mktemp("by hand"))
+
+
+@pytest.fixture
+def copy(finished: Path, tmp_path: Path) -> Path:
+    """The finished folder, to be spoiled."""
+    shutil.copytree(finished, tmp_path / "copy")
+    return tmp_path / "copy"
