@@ -45,7 +45,7 @@ def stage(folder, mirror):
 def test_a_signal_in_the_middle_leaves_nothing_and_the_next_run_succeeds(number, codes, server, tmp_path):
     mirror = server.mirror([head(), b"half", HANG])
     with stage(tmp_path, mirror) as running:
-        while not server.asked(mirror):
+        while not server.asked(mirror) and running.poll() is None:
             time.sleep(0.01)
         running.send_signal(number)
         _, complaint = running.communicate(timeout=60)

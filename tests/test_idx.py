@@ -260,6 +260,16 @@ def test_C5_bytes_behind_the_member(tail, tmp_path):
     file_refusal(tmp_path / "images.gz", PACKED + tail, "expected the end of the gzip member, found more after it")
 
 
+@pytest.mark.parametrize("block", [1, 7, len(PACKED)])
+def test_C5_wherever_the_blocks_end_the_member_must_end_with_the_file(block, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.datasets.idx.BLOCK", block)
+    file_refusal(tmp_path / "images.gz", PACKED + b"\0", "expected the end of the gzip member|header of")
+    with pytest.raises(PipelineError, match="expected the end of the gzip member, found more after it"):
+        gunzip(tmp_path / "images.gz", 1000)
+    (tmp_path / "images.gz").write_bytes(PACKED)
+    assert gunzip(tmp_path / "images.gz", 1000) == GOOD
+
+
 def test_C6_a_second_member(tmp_path):
     file_refusal(tmp_path / "images.gz", PACKED * 2, "found more after it, starting with 1f 8b")
     file_refusal(tmp_path / "images.gz", gzip.compress(GOOD[:20]) + gzip.compress(GOOD[20:]), "found more after it")

@@ -159,6 +159,13 @@ def test_D74_a_bundle_of_authorities_that_does_not_exist(authority, folder, pati
         assert "/nonexistent/authorities.pem" in refusal(folder, [server.mirror(reply(GOOD))], patience)
 
 
+def test_D74_either_variable_may_name_the_bundle(authority, folder, patience, monkeypatch):
+    monkeypatch.setenv("CURL_CA_BUNDLE", str(authority.bundle))
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    with serving(authority.context()) as server:
+        fetch(FILE, folder, [server.mirror(reply(GOOD))], patience)
+
+
 def test_D74_a_bundle_of_authorities_that_is_none(authority, folder, patience, tmp_path, monkeypatch):
     (tmp_path / "empty.pem").touch()
     monkeypatch.setenv("CURL_CA_BUNDLE", str(tmp_path / "empty.pem"))

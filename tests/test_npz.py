@@ -2,6 +2,7 @@
 
 import io
 import struct
+import sys
 import tracemalloc
 import zipfile
 
@@ -98,6 +99,13 @@ def test_two_writes_give_the_same_bytes(path, tmp_path):
     write_npz(path, ARRAYS)
     write_npz(tmp_path / "again.npz", ARRAYS)
     assert path.read_bytes() == (tmp_path / "again.npz").read_bytes()
+
+
+def test_the_bytes_are_the_same_on_windows(path, tmp_path, monkeypatch):
+    write_npz(path, ARRAYS)
+    monkeypatch.setattr(sys, "platform", "win32")
+    write_npz(tmp_path / "windows.npz", ARRAYS)
+    assert path.read_bytes() == (tmp_path / "windows.npz").read_bytes()
 
 
 def test_the_bytes_are_the_same_however_the_array_lies_in_memory(path, tmp_path):

@@ -137,7 +137,7 @@ def inflate(file: IO[bytes], where: str) -> Iterator[bytes]:
                 raise unsound(where, "a sound gzip file", f"{reason} before byte {file.tell()}") from None
             if piece:
                 yield piece
-            if inflater.eof and (rest := inflater.unused_data + file.read(1)):
+            if rest := inflater.unused_data:
                 raise unsound(where, "the end of the gzip member", f"more after it, starting with {rest[:2].hex(' ')}")
             block = inflater.unconsumed_tail
     if not inflater.eof:
