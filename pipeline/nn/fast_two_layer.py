@@ -14,7 +14,7 @@ from pipeline.nn.fast_pixels import brightest_first
 from pipeline.nn.losses import Loss
 from pipeline.nn.model import Model
 from pipeline.nn.training import Steps
-from pipeline.nn.weights import size, views
+from pipeline.nn.weights import views
 from pipeline.npz import Array
 
 BLOCK = 64  # images a block when they come one by one: fewer make thin products, more make long sums
@@ -30,42 +30,38 @@ def batch_by_batch(
     images: Array,
     labels: Array,
 ) -> Steps:
-    """Steps for any batch size: dark pixels left out, arrays used again, one update for all that changed."""
+    """Steps for any batch size: dark pixels left out, arrays used again, W1 updated where it changes."""
     pixels, act = brightest_first(images, weights.dtype), ACTIVATIONS[activation]
     hidden, classes = model.shapes["W2"]
-    shapes = {"W2": (hidden, classes), "b2": (classes,), "W1": (pixels.images.shape[1], hidden)}
-    flat, grads = (np.empty(size(shapes), weights.dtype) for _ in range(2))
-    theirs, w, g = views(weights, model.shapes), views(flat, shapes), views(grads, shapes)
+    theirs, empty = views(weights, model.shapes), partial(np.empty, dtype=weights.dtype)
+    W1, move = (empty((pixels.images.shape[1], hidden)) for _ in range(2))
+    W2, b2 = theirs["W2"], theirs["b2"]
 
     def run(batches: Array) -> Array:
-        w["W2"][...], w["b2"][...] = theirs["W2"], theirs["b2"]
-        pixels.load(theirs["W1"], theirs["b1"], w["W1"])
+        pixels.load(theirs["W1"], theirs["b1"], W1)
         losses = take(batches)
-        theirs["W2"][...], theirs["b2"][...] = w["W2"], w["b2"]
-        pixels.store(w["W1"], theirs["W1"], theirs["b1"])
+        pixels.store(W1, theirs["W1"], theirs["b1"])
         return losses
 
     def take(batches: Array) -> Array:
         count, losses = batches.shape[1], np.empty(len(batches))
-        empty = partial(np.empty, dtype=weights.dtype)
         found = np.empty((count, pixels.images.shape[1]), pixels.images.dtype)
-        x, z, dz, logits = empty(found.size), empty((count, hidden)), empty((count, hidden)), empty((classes, count)).T
+        memory, logits = empty(found.size), empty((classes, count)).T
+        z, dz = empty((count, hidden)), empty((count, hidden))
         used = pixels.used[batches].max(axis=1).tolist()
         for i, (batch, k) in enumerate(zip(batches, used, strict=True)):
             np.take(pixels.images, batch, axis=0, out=found, mode="clip")
-            xk, W1, changed = x[: count * k].reshape(count, k), w["W1"][:k], size(shapes) - w["W1"][k:].size
-            np.copyto(xk, found[:, :k])
-            act.forward(ops, np.matmul(xk, W1, out=z))
-            np.matmul(z, w["W2"], out=logits)
-            logits += w["b2"]
-            losses[i], dy = loss(ops, logits, labels[batch])
+            x = memory[: count * k].reshape(count, k)
+            np.copyto(x, found[:, :k])
+            act.forward(ops, np.matmul(x, W1[:k], out=z))
+            np.matmul(z, W2, out=logits)  # a class after the other in memory: sums over classes are sums of rows
+            losses[i], dy = loss(ops, np.add(logits, b2, out=logits), labels[batch])
             dy *= rate
-            np.matmul(z.T, dy, out=g["W2"])
-            np.sum(dy, axis=0, out=g["b2"])
-            dy *= pixels.white**-2
-            act.backward(ops, np.matmul(dy, w["W2"].T, out=dz), z)
-            np.matmul(xk.T, dz, out=g["W1"][:k])
-            flat[:changed] -= grads[:changed]
+            np.matmul(dy * pixels.white**-2, W2.T, out=dz)
+            np.subtract(W2, z.T @ dy, out=W2)
+            np.subtract(b2, np.sum(dy, axis=0), out=b2)
+            act.backward(ops, dz, z)
+            W1[:k] -= np.matmul(x.T, dz, out=move[:k])
         return losses
 
     return Steps(run, 100)
