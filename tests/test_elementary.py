@@ -1,6 +1,7 @@
 """exp, log and tanh: how near they are, and that no library's last digits get through."""
 
 import decimal
+import functools
 from decimal import Decimal
 
 import numpy as np
@@ -80,11 +81,15 @@ def test_libraries_off_by_some_units_give_the_same_bits(name):
     rare = asked(name, np.random.default_rng(2).uniform(0.5, 1.5, 1 << 21))
     assert 0 < len(rare) < 20  # 4 expected
     x = (rare.view(np.int64)[:, None] + np.arange(-40, 41)).view(np.float64).ravel()
-    libraries = [
-        lambda x, off=off: (getattr(np, name)(x).view(np.int64) + off).view(np.float64) for off in (-24, 0, 24)
-    ]
-    assert len({settled(library, BY_HAND[name], x).tobytes() for library in libraries}) == 1
-    assert len({nearest(library(x)).tobytes() for library in libraries}) > 1  # without the doubt
+
+    def library(x, out, off):
+        np.add(getattr(np, name)(x).view(np.int64), off, out=out.view(np.int64))
+        return out
+
+    others = [functools.partial(library, off=off) for off in (-24, 0, 24)]
+    assert len({settled(other, BY_HAND[name], x).tobytes() for other in others}) == 1
+    assert len({nearest(other(x, np.empty_like(x))).tobytes() for other in others}) > 1  # without the doubt
+    assert OURS[name](x[0, ...]) == OURS[name](x)[0]  # an array without axes
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -119,7 +124,7 @@ def test_not_a_number_stays_one(name):
     assert np.isnan(OURS[name](np.array([1.0, np.nan, 2.0]))).tolist() == [False, True, False]
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", ["exp", "tanh"])
 def test_out_may_be_the_argument(name):
     x = numbers(name, 10)[::2]
     expected = OURS[name](x)

@@ -27,6 +27,7 @@ from pipeline.npz import Array
 
 BITS = 21
 TERMS = 1 << (53 - 2 * BITS)
+MOST_BITS = 51  # for more, 1.5 * 2**52 steps would not lead to where doubles lie one step apart
 SMALLEST, LARGEST = 2.0**-480, 2.0**480  # bounds of the finest and the coarsest grid
 
 
@@ -46,7 +47,7 @@ def largest(a: Array, at_least: float = SMALLEST) -> float:
 
 
 def rounded(a: Array, bits: int, bound: float, out: Array | None = None) -> Array:
-    """`a` rounded to `bits` bits below the first power of two from `bound` on; NaN for a bound of no use."""
+    """`a` rounded to `bits`, at most MOST_BITS, below the power of two of `grid`; NaN where the bound is of no use."""
     if not bound < LARGEST:
         return np.add(a, math.nan, out=out)
     fraction, exponent = math.frexp(bound)
@@ -68,5 +69,5 @@ def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
 def sum(a: Array, axis: int | None = None, out: Array | None = None, keepdims: bool = False) -> Any:
     """The sum of all numbers, or along one axis."""
     terms = a.size if axis is None else a.shape[axis]
-    exact = rounded(a, 53 - (terms - 1).bit_length(), largest(a))
+    exact = rounded(a, min(53 - (terms - 1).bit_length(), MOST_BITS), largest(a))
     return exact.sum(axis=axis, out=out, keepdims=keepdims)
