@@ -57,6 +57,8 @@ def trained(fast, name, arithmetic, loss, method, data, batches, **knobs):
 def assert_equal_but_for_rounding(name, arithmetic, loss, method, data, batches, **knobs):
     plain, fast = (trained(way, name, arithmetic, loss, method, data, batches, **knobs) for way in (False, True))
     tolerance = {"float32": 2e-5, "float64": 1e-12}[arithmetic]
+    if method == "adam":
+        tolerance = 1e-8  # it divides by gradients that may be rounding errors themselves
     for expected, found in zip(plain, fast, strict=True):
         np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
 
