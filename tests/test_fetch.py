@@ -18,7 +18,7 @@ from fault_server import reply
 from fetching import FILE, FLIPPED, GOOD, names, raising, refusal
 
 from pipeline.datasets.fetch import fetch
-from pipeline.datasets.registry import DATASETS
+from pipeline.datasets.registry import BUNDLED_DIGITS, DATASETS
 from pipeline.errors import PipelineError
 
 ROOT = Path(__file__).parents[1]
@@ -109,7 +109,7 @@ def test_D53_a_real_limit_on_the_size_of_files(tmp_path):
 import resource, sys
 from pathlib import Path
 from pipeline.datasets.fetch import fetch
-from pipeline.datasets.registry import DATASETS
+from pipeline.datasets.registry import BUNDLED_DIGITS, DATASETS
 from pipeline.errors import reports_errors
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 dataset = DATASETS["digits"]
@@ -302,12 +302,20 @@ def test_D71_a_link_to_the_right_bytes_is_kept(folder, tmp_path, patience):
 # D77 to D80: what is there already, clocks, permissions
 
 
-def test_D77_offline_with_a_good_file_opens_no_socket(folder, patience, monkeypatch):
-    folder.mkdir()
-    (folder / FILE.name).write_bytes(GOOD)
-    monkeypatch.setattr(socket, "socket", raising(AssertionError("a socket")))
-    monkeypatch.setattr(socket, "getaddrinfo", raising(AssertionError("a lookup")))
-    assert fetch(FILE, folder, ["https://mirror.invalid/"], patience) == "kept"
+def test_D77_offline_with_good_files_opens_no_socket(tmp_path):
+    """Not even while the libraries are imported."""
+    program = """
+import os, sys
+from pathlib import Path
+sys.addaudithook(lambda event, _: event.startswith("socket.") and os._exit(7))
+from pipeline.datasets.fetch import fetch
+from pipeline.datasets.registry import BUNDLED_DIGITS, DATASETS
+print([fetch(file, Path(sys.argv[1]), ["https://mirror.invalid/"]) for file in DATASETS["digits"].files.values()])
+"""
+    command = [sys.executable, "-c", program]
+    digits = subprocess.run([*command, str(BUNDLED_DIGITS)], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert digits.stdout == "['kept', 'kept', 'kept', 'kept']\n"
+    assert subprocess.run([*command, str(tmp_path)], cwd=ROOT, check=False).returncode == 7
 
 
 def test_D78_offline_without_is_an_error(folder, patience, monkeypatch):

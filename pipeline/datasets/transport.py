@@ -15,18 +15,9 @@ from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 from urllib.request import url2pathname
 
-import requests
-import urllib3
-
 PIECE = 1 << 14  # bytes
 MOST_REDIRECTS = 5
 BUSY = {408, 425, 429}  # and all from 500: the same URL may answer later
-NETWORK = (
-    requests.ConnectionError,
-    requests.Timeout,
-    urllib3.exceptions.ProtocolError,
-    urllib3.exceptions.TimeoutError,
-)
 
 
 class Failure(Exception):
@@ -67,9 +58,8 @@ def open_url(url: str, connect: float, read: float) -> Reply:
             yield from _from_disk(url)
         else:
             raise Failure("not a URL with https:, http: or file: (a folder is file:///its/path/)")
-    except (OSError, ValueError, urllib3.exceptions.HTTPError, http.client.HTTPException) as error:
-        transient = isinstance(error, NETWORK) and not isinstance(error, requests.exceptions.SSLError)
-        raise Failure(_reason(error), again=transient) from error
+    except (OSError, ValueError) as error:
+        raise Failure(_reason(error)) from error
 
 
 def _from_disk(url: str) -> Reply:
@@ -82,6 +72,22 @@ def _from_disk(url: str) -> Reply:
 
 
 def _from_web(url: str, timeout: tuple[float, float]) -> Reply:
+    import requests  # here, because urllib3 opens a socket when it is imported, to see whether there is IPv6
+    import urllib3.exceptions as lower
+
+    try:
+        yield from _follow(url, timeout)
+    except requests.exceptions.SSLError:  # a ConnectionError that does not pass
+        raise
+    except (requests.ConnectionError, requests.Timeout, lower.ProtocolError, lower.TimeoutError) as error:
+        raise Failure(_reason(error), again=True) from error
+    except (lower.HTTPError, http.client.HTTPException) as error:
+        raise Failure(_reason(error)) from error
+
+
+def _follow(url: str, timeout: tuple[float, float]) -> Reply:
+    import requests
+
     with requests.Session() as session:
         session.trust_env = False  # or it would send the passwords of ~/.netrc
         session.headers["Accept-Encoding"] = "identity"
@@ -96,7 +102,7 @@ def _from_web(url: str, timeout: tuple[float, float]) -> Reply:
             ) as response:
                 target = session.get_redirect_target(response)
                 if target is None:
-                    _check_status(response)
+                    _check_status(response.status_code, response.headers.get("Retry-After", ""))
                     yield Head(*(response.headers.get(f"Content-{of}", "").lower() for of in ("Type", "Encoding")))
                     yield from response.raw.stream(PIECE, decode_content=False)
                     return
@@ -113,12 +119,11 @@ def _followed(url: str, target: str) -> str:
     return new
 
 
-def _check_status(response: requests.Response) -> None:
-    status = response.status_code
+def _check_status(status: int, retry_after: str) -> None:
     if status != HTTPStatus.OK:
         phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "which is no known status"
-        wait = _seconds(response.headers.get("Retry-After", ""))
-        raise Failure(f"HTTP {status} {phrase}", again=status in BUSY or status >= 500, wait=wait)
+        again = status in BUSY or status >= 500
+        raise Failure(f"HTTP {status} {phrase}", again, _seconds(retry_after))
 
 
 def _seconds(retry_after: str) -> float:
