@@ -20,6 +20,7 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     settings = load_params(params, overrides).convert
     from pipeline.datasets.arrays import hold_out, save_dataset
     from pipeline.datasets.features import feature_shape
+    from pipeline.datasets.framing import framing
     from pipeline.datasets.raw import RAW, arrange, load_raw
 
     about, splits = load_raw(RAW)
@@ -29,6 +30,7 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     arranged = {name: arrange(split, classes, *form) for name, split in splits.items()}
     about |= settings.model_dump() | {"held_out": "validation" if settings.validation else "test"}
     about["feature_shape"] = feature_shape(settings.features, about["image_shape"])
+    about["framing"] = framing(splits["train"].images)._asdict()
     out = Path("data/processed/dataset.npz")
     save_dataset(out, arranged, about)
     for name, split in arranged.items():
