@@ -1,0 +1,162 @@
+"""predict: anyone's pictures through the command line, by a net that knows of them what its file says."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from by_hand import ROOT, must
+from drawings import STYLES, coverage, write, wrong
+from PIL import Image
+
+from pipeline.datasets.raw import load_raw
+from pipeline.nn.classifier import load_classifier
+from pipeline.predict import classify
+
+SHAPES = {3: ".08 .14 .34 .01 .62 .14 .56 .38 .3 .48 / .3 .48 .64 .57 .7 .82 .42 .99 .06 .87", 1: ".4 0 .38 1"}
+
+pytestmark = pytest.mark.slow
+
+
+def drawing(digit: int) -> Image.Image:
+    style = STYLES["finger"]._replace(wobble=0.0)
+    return Image.fromarray((255 - 255 * coverage(SHAPES[digit], style, np.random.default_rng(2))).astype(np.uint8))
+
+
+def predict(folder: Path, *arguments: object, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "pipeline.predict", *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, input=stdin, capture_output=True)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    for digit in SHAPES:
+        drawing(digit).save(tmp_path / f"{digit}.png")
+    return tmp_path
+
+
+def test_an_answer_is_a_class_its_probability_and_the_next_two(finished, pictures):
+    run = predict(finished, pictures / "1.png", pictures / "3.png")
+    assert (run.returncode, run.stderr) == (0, b"")
+    for digit, line in zip(("1", "3"), run.stdout.decode().splitlines(), strict=True):
+        name, *told = line.split()
+        assert name == str(pictures / f"{digit}.png")
+        assert told[0] == digit
+        shares = [float(share.rstrip("%")) for share in told[1::2]]
+        assert len(set(told[::2])) == len(shares) == 3
+        assert sum(shares) < 100.2
+        assert shares == sorted(shares, reverse=True)
+
+
+def test_json_says_the_same_and_standard_input_is_a_picture(finished, pictures):
+    file = io.BytesIO()
+    drawing(3).save(file, "PNG")
+    (piped,) = json.loads(predict(finished, "-", "--json", stdin=file.getvalue()).stdout)
+    (named,) = json.loads(predict(finished, pictures / "3.png", "--json").stdout)
+    assert piped.pop("picture") == "-"
+    assert named.pop("picture") == str(pictures / "3.png")
+    assert piped == named
+    assert [set(answer) for answer in piped["classes"]] == [{"class", "probability"}] * 3
+    assert piped["classes"][0]["class"] == "3"
+
+
+def test_a_folder_means_the_pictures_in_it_by_name(finished, pictures):
+    (pictures / "notes.txt").write_text("no picture")
+    (pictures / "more").mkdir()
+    answers = json.loads(predict(finished, pictures, "--json").stdout)
+    assert [Path(answer["picture"]).name for answer in answers] == ["1.png", "3.png"]
+
+
+def test_a_bad_picture_is_one_line_on_stderr_and_the_others_are_classified(finished, pictures):
+    (pictures / "2.png").write_bytes((pictures / "3.png").read_bytes()[:200])
+    Image.new("L", (30, 30), 200).save(pictures / "blank.png")
+    run = predict(finished, pictures, pictures / "absent.png", pictures / "1.png")
+    assert run.returncode == 1
+    assert [Path(line.split()[0]).name for line in run.stdout.decode().splitlines()] == ["1.png", "3.png", "1.png"]
+    damaged, blank, absent = run.stderr.decode().splitlines()
+    assert "2.png is damaged" in damaged
+    assert "blank.png is blank: nothing stands out" in blank
+    assert absent == f"error: {pictures / 'absent.png'} cannot be read: No such file or directory."
+
+
+def test_with_no_good_picture_there_is_no_answer(finished, pictures):
+    run = predict(finished, pictures / "absent.png", "--json", "--show", pictures / "seen.png")
+    assert (run.returncode, json.loads(run.stdout)) == (1, [])
+    assert not (pictures / "seen.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["nothing"], "nothing holds no picture; expected a name ending in .bmp, .gif,"),
+        (["x.png", "--model", "absent.npz"], "absent.npz does not exist; make it again: python -m pipeline.train"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(copy, arguments, line):
+    (copy / "nothing").mkdir()
+    run = predict(copy, *arguments)
+    assert (run.returncode, run.stdout) == (1, b"")
+    (error,) = run.stderr.decode().splitlines()
+    assert error.startswith(f"error: {line}")
+
+
+def test_show_pictures_what_the_net_saw(finished, pictures):
+    assert predict(finished, pictures, "--show", pictures / "seen.png").returncode == 0
+    with Image.open(pictures / "seen.png") as image:
+        assert image.convert("L").getextrema() == (0, 255)
+
+
+def test_the_model_file_is_all_it_needs(finished, pictures):
+    model = pictures / "elsewhere.npz"
+    model.write_bytes((finished / "data/model/weights.npz").read_bytes())
+    assert predict(pictures, "1.png", "--model", model).stdout.split()[1] == b"1"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["convert.normalize=false"],
+        ["convert.features=edges"],
+        ["convert.features=fourier"],
+        ["convert.layout=image", "train.model=cnn"],
+        ["convert.layout=image", "convert.features=edges", "train.model=cnn"],
+    ],
+    ids=" ".join,
+)
+def test_the_net_is_shown_what_it_was_trained_on(copy, settings):
+    """Given the pixels of the test images, predict says what evaluate said of their features."""
+    for stage in ("convert", "train", "evaluate"):
+        must(copy, stage, *settings, "train.length=50", "train.optimizer=adam", "train.learning_rate=0.001")
+    with (copy / "data/evaluation/predictions.csv").open() as file:
+        expected = [row["predicted"] for row in csv.DictReader(file)]
+    images = load_raw(copy / "data/raw")[1]["test"].images
+    net = load_classifier(copy / "data/model/weights.npz")
+    answers = classify(net, [("", image) for image in images])
+    assert [answer["classes"][0]["class"] for answer in answers] == expected
+
+
+def test_a_picture_is_answered_soon(finished, pictures):
+    start = time.perf_counter()
+    predict(finished, pictures / "1.png")
+    assert time.perf_counter() - start < 5
+
+
+@pytest.mark.mnist
+def test_nine_of_ten_drawings_made_without_mnist_are_read_by_the_cnn(tmp_path, monkeypatch, mnist_mirror):
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    monkeypatch.setenv("PIPELINE_MIRRORS", mnist_mirror)
+    settings = "model=cnn filters=16 kernel=5 hidden=100 initializer=he optimizer=adam learning_rate=0.001"
+    settings += " arithmetic=float32 sampling=shuffle unit=epochs length=1"
+    must(tmp_path, "download")
+    must(tmp_path, "convert", "convert.layout=image")
+    must(tmp_path, "train", *(f"train.{setting}" for setting in settings.split()))
+    digits = write(tmp_path / "drawings")
+    mistakes = wrong(tmp_path / "data/model/weights.npz", digits)
+    print(f"{len(digits) - len(mistakes)} of {len(digits)} drawings right; {mistakes}")
+    assert len(digits) >= 100
+    assert len(mistakes) <= 0.1 * len(digits)
