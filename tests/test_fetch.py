@@ -4,7 +4,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -345,12 +344,3 @@ def test_the_umask_is_heeded(mask, mode, server, folder, patience):
 def test_a_progress_bar_is_only_for_a_terminal(server, folder, patience, capsys):
     fetch(FILE, folder, [server.mirror(reply(GOOD))], patience)
     assert capsys.readouterr() == ("", "")
-
-
-def test_every_row_has_a_test():
-    """D1 to D80: each number is in the name or an id of a test, alone or within a range."""
-    text = "".join(path.read_text("utf-8") for path in Path(__file__).parent.glob("test_*.py"))
-    rows = {int(row) for row in re.findall(r"(?:\b|test_)D(\d+)[-_]", text)}
-    for first, last in re.findall(r"test_D(\d+)_to_D(\d+)", text):
-        rows |= set(range(int(first), int(last) + 1))
-    assert set(range(1, 81)) - rows == set()
