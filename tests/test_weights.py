@@ -1,0 +1,55 @@
+"""One flat vector and its names; the file that keeps them."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import PipelineError
+from pipeline.nn.initializers import initialize, initializer
+from pipeline.nn.random import Stream
+from pipeline.nn.weights import load_weights, save_weights, size, views
+
+SHAPES = {"W1": (6, 4), "b1": (4,), "W2": (2, 3, 3, 3), "b2": (2,)}
+shapes = st.dictionaries(st.text("abc", min_size=1), st.lists(st.integers(1, 4), min_size=1, max_size=4).map(tuple))
+
+
+@given(shapes)
+def test_views_share_the_vector_and_cover_it_without_overlap(named):
+    flat = np.arange(size(named))
+    parts = views(flat, named)
+    assert {name: part.shape for name, part in parts.items()} == named
+    assert [number for part in parts.values() for number in part.flat] == flat.tolist()
+    for part in parts.values():
+        part += 1
+    assert (flat == np.arange(size(named)) + 1).all()
+
+
+def test_what_is_saved_is_loaded(tmp_path):
+    flat = Stream(1).normal(size(SHAPES)).astype(np.float32)
+    save_weights(tmp_path / "weights.npz", flat, SHAPES, {"model": "cnn", "classes": ["0", "eins"]})
+    arrays, about = load_weights(tmp_path / "weights.npz")
+    assert about == {"model": "cnn", "classes": ["0", "eins"]}
+    assert list(arrays) == list(SHAPES)
+    for name, array in views(flat, SHAPES).items():
+        np.testing.assert_array_equal(arrays[name], array)
+        assert arrays[name].dtype == np.float32
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path):
+    flat = np.zeros(size(SHAPES))
+    flat[24] = np.inf
+    with pytest.raises(PipelineError, match="b1 holds NaN or infinity"):
+        save_weights(tmp_path / "weights.npz", flat, SHAPES, {})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["normal", "glorot", "he"])
+def test_initializers_have_the_spread_they_promise_and_leave_biases_at_zero(name):
+    big = {"W1": (300, 200), "b1": (200,), "W2": (20, 5, 9, 9)}
+    parts = views(initialize(big, initializer(name, 0.02), Stream(1)), big)
+    assert not parts["b1"].any()
+    for array, (inside, outside) in ((parts["W1"], (300, 200)), (parts["W2"], (5 * 81, 20 * 81))):
+        expected = {"normal": 0.02, "glorot": np.sqrt(2 / (inside + outside)), "he": np.sqrt(2 / inside)}[name]
+        assert array.std() == pytest.approx(expected, rel=0.03)
+        assert array.mean() == pytest.approx(0, abs=4 * expected / np.sqrt(array.size))
