@@ -18,7 +18,7 @@ SHORT_RUN = Path(__file__).with_name("short_run.py")
 # Of tests/short_run.py in exact arithmetic. Change them only with a change that is meant to change numbers, after
 # tests/other_machines.sh has shown that the new ones are the same everywhere too.
 GOLDEN = {
-    "sigmoid": "0bf6f44edbafd2dd",
+    "sigmoid": "001e30a3234c4e3b",
     "tanh": "2261d6fdd3d68be9",
     "relu": "fbb08aa72a88b1f7",
     "cnn": "73da7ed80be0557c",

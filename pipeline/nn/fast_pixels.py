@@ -5,10 +5,11 @@ that prefix. They stay bytes, a quarter of the memory to fetch, and the weights 
 row of weights, for a first pixel that is always white. Shapes: N images, D pixels, L that ever light, H units.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from pipeline.nn.arithmetic import ARITHMETICS, Arithmetic, inputs
 from pipeline.npz import Array
 
 BRIGHTEST = 255
@@ -33,11 +34,11 @@ class Pixels(NamedTuple):
         b[...], W[self.order] = rows[0] * self.white, rows[1:] * self.white
 
 
-def brightest_first(images: Array, dtype: np.dtype[Any]) -> Pixels:
-    """Put the pixels of images (N, ...) in order, for products in `dtype`."""
+def brightest_first(images: Array, ops: Arithmetic) -> Pixels:
+    """Put the pixels of images (N, ...), on their grid, in order."""
     images, white = images.reshape(len(images), -1), 1
-    if images.dtype == dtype == np.float32:
-        images, white = as_bytes(images)
+    if images.dtype == np.float32 and ops != ARITHMETICS["float64"]:  # which would see what float32 leaves of a 255th
+        images, white = as_bytes(images, ops)
     blocks = [slice(start, start + ROWS) for start in range(0, len(images), ROWS)]
     often = sum((np.count_nonzero(images[block], axis=0) for block in blocks), np.zeros(images.shape[1], np.intp))
     order = np.argsort(-often, kind="stable")[: np.count_nonzero(often)]
@@ -48,12 +49,12 @@ def brightest_first(images: Array, dtype: np.dtype[Any]) -> Pixels:
     return Pixels(order, ordered, used, white)
 
 
-def as_bytes(images: Array) -> tuple[Array, int]:
-    """Images as whole 255ths where they are nothing else in single precision, and the number that stands for 1."""
+def as_bytes(images: Array, ops: Arithmetic) -> tuple[Array, int]:
+    """Images as whole 255ths where they are nothing else to `ops`, and the number that stands for 1."""
     found = np.empty(images.shape, np.uint8)
     for start in range(0, len(images), ROWS):
         block = images[start : start + ROWS]
         found[start : start + ROWS] = np.clip(np.rint(block * BRIGHTEST), 0, BRIGHTEST)
-        if not np.array_equal(found[start : start + ROWS] / images.dtype.type(BRIGHTEST), block):
+        if not np.array_equal(inputs(ops, found[start : start + ROWS] / np.float32(BRIGHTEST)), block):
             return images, 1
     return found, BRIGHTEST

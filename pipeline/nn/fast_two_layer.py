@@ -31,10 +31,10 @@ def batch_by_batch(
     labels: Array,
 ) -> Steps:
     """Steps for any batch size: dark pixels left out, arrays used again, W1 updated where it changes."""
-    pixels, act = brightest_first(images, weights.dtype), ACTIVATIONS[activation]
+    pixels, act = brightest_first(images, ops), ACTIVATIONS[activation]
     hidden, classes = model.shapes["W2"]
     theirs, empty = views(weights, model.shapes), partial(np.empty, dtype=weights.dtype)
-    W1, move = (empty((pixels.images.shape[1], hidden)) for _ in range(2))
+    W1, rows = (empty((pixels.images.shape[1], hidden)) for _ in range(2))
     W2, b2 = theirs["W2"], theirs["b2"]
 
     def run(batches: Array) -> Array:
@@ -53,15 +53,16 @@ def batch_by_batch(
             np.take(pixels.images, batch, axis=0, out=found, mode="clip")
             x = memory[: count * k].reshape(count, k)
             np.copyto(x, found[:, :k])
-            act.forward(ops, np.matmul(x, W1[:k], out=z))
-            np.matmul(z, W2, out=logits)  # a class after the other in memory: sums over classes are sums of rows
+            act.forward(ops, ops.matmul(x, ops.grid(W1[:k], out=rows[:k]), out=z))
+            V = ops.grid(W2)
+            ops.matmul(z, V, out=logits)  # a class after the other in memory: sums over classes are sums of rows
             losses[i], dy = loss(ops, np.add(logits, b2, out=logits), labels[batch])
-            dy *= rate
-            np.matmul(dy * pixels.white**-2, W2.T, out=dz)
-            np.subtract(W2, z.T @ dy, out=W2)
-            np.subtract(b2, np.sum(dy, axis=0), out=b2)
+            ops.matmul(dy, V.T, out=dz)
+            np.subtract(W2, rate * ops.matmul(z.T, dy), out=W2)
+            np.subtract(b2, rate * dy.sum(axis=0), out=b2)
+            dz *= rate * pixels.white**-2
             act.backward(ops, dz, z)
-            W1[:k] -= np.matmul(x.T, dz, out=move[:k])
+            W1[:k] -= ops.matmul(x.T, dz, out=rows[:k])
         return losses
 
     return Steps(run, 100)
@@ -78,7 +79,7 @@ def image_by_image(
 
     and three products a block (x W1, x x', x' u) do what 2 m passes over W1 would.
     """
-    pixels, act = brightest_first(images, weights.dtype), ACTIVATIONS[activation]
+    pixels, act = brightest_first(images, ops), ACTIVATIONS[activation]
     hidden, classes = model.shapes["W2"]
     theirs, empty = views(weights, model.shapes), partial(np.empty, dtype=weights.dtype)
     W1 = empty((pixels.images.shape[1], hidden))
