@@ -28,10 +28,15 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
 def read_columns(path: Path, remake: str) -> dict[str, list[float]]:
     """The columns of a CSV file of numbers, by name. Raises PipelineError where it is missing or holds else."""
     try:
-        header, *rows = csv.reader(io.StringIO(path.read_text("utf-8")))
-        columns = zip(*([float(cell) for cell in row] for row in rows), strict=True)
-        return dict(zip(header, map(list, columns), strict=True))
+        return columns(path.read_text("utf-8"))
     except FileNotFoundError:
         raise PipelineError(f"{path} does not exist; {remake}.") from None
     except ValueError as error:
         raise PipelineError(f"{path} is not a table of numbers ({error}); {remake}.") from None
+
+
+def columns(text: str) -> dict[str, list[float]]:
+    """The columns of CSV text, by name. Raises ValueError where it is no table of numbers."""
+    header, *rows = csv.reader(io.StringIO(text))
+    numbers = zip(*([float(cell) for cell in row] for row in rows), strict=True)
+    return dict(zip(header, map(list, numbers), strict=True))

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib import rc_context, rcParamsDefault
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -17,6 +18,9 @@ from pipeline.npz import Array
 
 TRAIN, HELD_OUT, FAINT = "#1f77b4", "#d95f02", "#b8c4d0"
 WINDOW = 100  # iterations in the moving mean of the loss
+
+# as a decorator: what it draws looks the same whatever the user's matplotlibrc says
+plain_style = rc_context({key: value for key, value in rcParamsDefault.items() if key != "backend"})
 
 
 def png(figure: Figure) -> bytes:
@@ -44,6 +48,16 @@ def accuracy_curve(epochs: Sequence[float], train: Sequence[float], held_out: Se
         axes.plot(
             epochs, 100 * np.array(values), color=colour, marker=mark, markersize=4, label=f"{label} {values[-1]:.2%}"
         )
+    axes.set(xlabel="epoch", ylabel="accuracy in %")
+    axes.legend(frameon=False, loc="lower right")
+    return figure
+
+
+def compared_curves(runs: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Figure:
+    """Held-out accuracy by epoch, a line a run."""
+    figure, axes = plain(9, 5, "Accuracy on held-out images")
+    for name, (epochs, accuracies) in runs.items():
+        axes.plot(epochs, 100 * np.array(accuracies), marker="o", markersize=3, label=f"{name} {accuracies[-1]:.2%}")
     axes.set(xlabel="epoch", ylabel="accuracy in %")
     axes.legend(frameon=False, loc="lower right")
     return figure
