@@ -20,7 +20,7 @@ class Stopped(Exception):
 
 
 def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Make a command print a PipelineError as one line on stderr and exit with code 1."""
+    """Make a command print what a user can mend as one line on stderr and exit with code 1."""
 
     @functools.wraps(command)
     def reporting(*args: Any, **kwargs: Any) -> None:
@@ -36,5 +36,8 @@ def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
                 raise
             where = f" ({error.filename})" if error.filename else ""
             sys.exit(f"error: {os.strerror(error.errno)}{where}; nothing was lost, mend that and run it again.")
+        except MemoryError as error:
+            asked = f" ({error})" if str(error) else ""
+            sys.exit(f"error: out of memory{asked}; nothing was lost, ask for less or find more and run it again.")
 
     return reporting
