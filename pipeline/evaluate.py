@@ -23,14 +23,16 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     from pipeline.nn.arithmetic import one_blas_thread
     from pipeline.nn.classifier import load_classifier
     from pipeline.nn.weights import REMAKE
-    from pipeline.provenance import sha256
+    from pipeline.provenance import sha256, unchanged
     from pipeline.report.results import Answers, results
     from pipeline.text import read_columns
 
     source, model, folder = Path("data/processed/dataset.npz"), Path("data/model"), Path("data/evaluation")
-    net, data = load_classifier(model / "weights.npz"), describe_dataset(source)
-    net.require_data(sha256(source))
-    (test,) = load_splits(source, ["test"])
+    net = load_classifier(model / "weights.npz")
+    with unchanged(source):
+        data = describe_dataset(source)
+        net.require_data(sha256(source))
+        (test,) = load_splits(source, ["test"])
     with one_blas_thread():
         scores = net.logits(test.images, settings.batch_size)
     pictures = as_pictures(test.images, data["feature_shape"])

@@ -1,12 +1,15 @@
 """Where a model comes from: hashes that are the same everywhere, and a record of what is not."""
 
+import contextlib
 import hashlib
 import os
 import platform
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+from pipeline.errors import PipelineError
 
 PACKAGE = Path(__file__).parent
 
@@ -15,6 +18,22 @@ def sha256(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def unchanged(path: Path) -> Iterator[None]:
+    """While a file is read more than once. Raises PipelineError where another has taken its place meanwhile."""
+    before = _identity(path)
+    yield
+    if _identity(path) != before:
+        raise PipelineError(f"{path} changed while it was read; run it again.")
+
+
+def _identity(path: Path) -> tuple[int, ...] | None:
+    with contextlib.suppress(FileNotFoundError):
+        found = path.stat()
+        return found.st_ino, found.st_size, found.st_mtime_ns
+    return None
 
 
 def code_hash(parts: Iterable[str]) -> str:

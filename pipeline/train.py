@@ -27,13 +27,14 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     from pipeline.nn.progress import Progress
     from pipeline.nn.trainer import Trainer
     from pipeline.nn.weights import save_weights
-    from pipeline.provenance import code_hash, sha256
+    from pipeline.provenance import code_hash, sha256, unchanged
     from pipeline.stopping import Stopping
     from pipeline.text import table
 
     source, folder = Path("data/processed/dataset.npz"), Path("data/model")
-    data = describe_dataset(source) | {"sha256": sha256(source)}
-    train, held_out = load_splits(source, ["train", data["held_out"]])
+    with unchanged(source):
+        data = describe_dataset(source) | {"sha256": sha256(source)}
+        train, held_out = load_splits(source, ["train", data["held_out"]])
     trainer = Trainer(settings.model_dump(), train, held_out, len(data["class_names"]))
     if settings.gradient != "backprop":
         typer.echo(f"gradient {settings.gradient}: about {trainer.seconds():.0f} s for {trainer.plan.iterations} steps")
