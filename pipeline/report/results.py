@@ -20,6 +20,7 @@ class Answers:
         self.headline = headline(self.confusion)
 
 
+@plots.plain_style
 def results(
     answers: Answers,
     loss: float,
