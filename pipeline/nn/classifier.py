@@ -29,7 +29,8 @@ class Classifier(NamedTuple):
         expected = tuple(self.about["net"]["input_shape"])
         if images.shape[1:] != expected:
             raise PipelineError(f"the model takes images of shape {expected}, found {images.shape[1:]}; {REMAKE}.")
-        scores = np.concatenate(list(logits(self.ops, self.model, self.weights, images, batch)))
+        with np.errstate(over="ignore", invalid="ignore"):  # said once, below
+            scores = np.concatenate(list(logits(self.ops, self.model, self.weights, images, batch)))
         if not np.isfinite(scores).all():
             raise PipelineError(f"the model answers with NaN or infinity, so its weights are unsound; {REMAKE}.")
         return scores
