@@ -124,6 +124,25 @@ def test_C15_a_label_beyond_the_classes_is_located(raw):
     refused(raw, "train-labels.gz", [0, 1, 2] + [0] * 17, "train-labels.gz: label 2 is 2, expected 0 to 1")
 
 
+def test_C25_pixels_are_taken_as_they_lie_in_the_file(raw):
+    """EMNIST's images are transposed. That is its readers' business: nothing is guessed from what a digit looks like."""
+    images = np.arange(240, dtype=np.uint8).reshape(20, 3, 4)
+    write_idx(raw / "train-images.gz", images)
+    _, splits = load_raw(raw)
+    assert np.array_equal(splits["train"].images, images)
+
+
+def test_C12_no_images_at_all_are_refused(raw):
+    refused(raw, "train-images.gz", np.zeros((0, 3, 4)), r"expected uint8 images of 3 x 4, found uint8 of shape \(0")
+
+
+def test_E8_an_empty_split_is_refused(tmp_path):
+    empty = a.Split(np.empty((0, 6), np.float32), np.empty(0, np.int64))
+    a.save_dataset(tmp_path / "d.npz", {"test": empty}, {})
+    with pytest.raises(PipelineError, match="holds 0 test images and 0 labels"):
+        a.load_splits(tmp_path / "d.npz", ["test"])
+
+
 def test_C16_fewer_labels_than_images_is_refused(raw):
     refused(raw, "train-labels.gz", [0, 1] * 9, r"expected 20 labels, one an image .* shape \(18,\)")
 

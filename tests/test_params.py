@@ -1,6 +1,7 @@
 """params.yaml is checked in full before any work, and every mistake gets one line that says what to do."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,38 @@ def test_P5_T8_each_range_ends_where_it_says(tmp_path, key, inside, outside):
     assert f"{key} is {outside}; it must be" in refusal(tmp_path, GOOD, f"{key}={outside}")
 
 
+def ranges():
+    """Every number of the schema with its ends: (key, type, least taken or None, greatest taken or None)."""
+    for section in Params.model_json_schema()["$defs"].items():
+        for key, about in section[1]["properties"].items():
+            if about.get("type") in ("integer", "number"):
+                yield f"{section[0].lower()}.{key}", about
+
+
+@pytest.mark.parametrize(("key", "about"), list(ranges()), ids=lambda part: part if isinstance(part, str) else "")
+def test_T8_at_just_inside_and_just_outside_each_end_of_each_range(tmp_path, key, about):
+    """From the schema itself, so that a new parameter is tried too; those without an upper end are taken at 2**40."""
+    tick = 1 if about["type"] == "integer" else 1e-9
+    taken, refused = [], []
+    for end, inwards in (("inimum", tick), ("aximum", -tick)):
+        if (last := about.get(f"m{end}")) is not None:
+            taken, refused = [*taken, last, last + inwards], [*refused, last - inwards]
+        elif (first := about.get(f"exclusiveM{end}")) is not None:
+            taken, refused = [*taken, first + inwards], [*refused, first, first - inwards]
+        elif end == "aximum":
+            taken.append(2**40)
+    assert refused
+    for value in taken:
+        load_params(ROOT / "params.yaml", [f"{key}={value}"])
+    for value in refused:
+        assert f"{key} is {value!r}; it must be" in refusal(tmp_path, GOOD, f"{key}={value!r}")
+
+
+def test_P5_parameters_that_contradict_each_other_are_refused(tmp_path):
+    assert "needs arithmetic float64" in refusal(tmp_path, GOOD, "train.gradient=numerical")
+    assert "make it true" in refusal(tmp_path, GOOD, "convert.features=edges", "convert.normalize=false")
+
+
 def test_P6_a_duplicate_key_is_refused(tmp_path):
     assert "duplicate key" in refusal(tmp_path, GOOD.replace("  hidden: 50", "  hidden: 50\n  hidden: 51"))
 
@@ -162,6 +195,24 @@ def test_P11_a_missing_file_says_how_to_name_one(tmp_path):
 def test_P11_a_folder_is_refused(tmp_path):
     with pytest.raises(PipelineError, match="cannot be read: Is a directory"):
         load_params(tmp_path)
+
+
+def test_P11_a_link_is_followed(tmp_path):
+    (tmp_path / "params.yaml").symlink_to(ROOT / "params.yaml")
+    assert load_params(tmp_path / "params.yaml") == load_params(ROOT / "params.yaml")
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="this system has no users to become")
+def test_P11_a_file_that_may_not_be_read_is_refused(tmp_path):
+    path, user = tmp_path / "params.yaml", os.geteuid()
+    path.touch(mode=0)
+    if user == 0:
+        os.seteuid(65534)  # root may read anything, nobody may not
+    try:
+        with pytest.raises(PipelineError, match=r"params.yaml cannot be read: Permission denied"):
+            load_params(path)
+    finally:
+        os.seteuid(user)
 
 
 @pytest.mark.parametrize("override", ["train.seed", "seed=1", "=1", "train.=1", ""])

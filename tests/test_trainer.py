@@ -1,5 +1,8 @@
 """A training run is decided by its settings alone, and can be cut at any block without changing a bit."""
 
+import os
+import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +108,52 @@ def test_T5_a_checkpoint_of_another_run_is_not_taken_up(tmp_path):
     assert checkpoints(tmp_path, run="other").load() is None
 
 
+@pytest.mark.parametrize("changed", ["data", "params", "code"])
+def test_T5_other_data_settings_or_code_make_another_run(tmp_path, changed):
+    about = {"data": {"sha256": "a"}, "params": {"arithmetic": "exact"}, "code": "b"}
+    Checkpoints(tmp_path, about, 1e9).save(1, {"weights": np.zeros(3)})
+    assert Checkpoints(tmp_path, dict(about), 1e9).load() is not None
+    assert Checkpoints(tmp_path, about | {changed: "other"}, 1e9).load() is None
+
+
+@pytest.mark.parametrize("way", ["one_by_one", "fast"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_T11_a_signal_in_the_middle_of_a_product_is_heeded_after_that_block(tmp_path, number, way):
+    """Python runs a signal's handler only when NumPy has returned; then no further block begins."""
+    one, blocks = trainer(arithmetic="float64" if way == "one_by_one" else "exact"), []
+    steps_of = one.steps
+
+    def interrupted(*args):
+        steps = steps_of(*args)
+
+        def run(batches):
+            blocks.append(len(batches))
+            os.kill(os.getpid(), number)
+            np.ones((300, 300)) @ np.ones((300, 300))
+            return steps.run(batches)
+
+        return steps._replace(run=run)
+
+    one.steps = interrupted
+    with Stopping() as stopping, pytest.raises(Stopped, match="Stopped after iteration") as stopped:
+        one.fit(lambda history: None, checkpoints(tmp_path), stopping)
+    assert stopped.value.signal_number == number
+    assert len(blocks) == 1
+    state = checkpoints(tmp_path).load()
+    assert state is not None
+    assert state["iteration"] == blocks[0]
+
+
+def test_T16_a_clock_that_jumps_back_changes_nothing(tmp_path, monkeypatch):
+    """Only the monotonic clock is asked; it cannot be set."""
+    expected = finish(trainer(length=100), tmp_path / "one")
+    jumping = iter(range(10**9, 0, -1000))
+    monkeypatch.setattr(time, "time", lambda: float(next(jumping)))
+    one = trainer(length=100)
+    history = one.fit(lambda history: None, checkpoints(tmp_path / "two", every=0), Stopping())
+    assert (one.weights.tobytes(), history) == expected
+
+
 def test_two_generations_are_kept_and_the_newest_is_found(tmp_path):
     for iteration in range(1, 6):
         kept = checkpoints(tmp_path)
@@ -135,6 +184,20 @@ def test_T6_a_loss_that_is_no_number_stops_training_and_names_its_iteration(loss
     steps = Steps(lambda batches: np.where(np.arange(len(batches)) == 3, loss, 1.0), 5)
     with pytest.raises(PipelineError, match=f"the loss of iteration 4 is {loss}"):
         fit(plan, steps, lambda: (0.5, 0.5), lambda history: None, History())
+
+
+@pytest.mark.parametrize("arithmetic", ["exact", "float32", "float64"])
+@pytest.mark.parametrize("spoiled", ["images", "weights"])
+def test_T6_a_pixel_or_a_weight_that_is_no_number_stops_training(tmp_path, spoiled, arithmetic):
+    train = load_params(ROOT / "params.yaml").train.model_dump() | {"hidden": 5, "batch_size": 10, "length": 50}
+    images = IMAGES.copy()
+    images[:, 3] = np.nan if spoiled == "images" else 0
+    one = Trainer(train | {"arithmetic": arithmetic}, (images, LABELS), (IMAGES[:50], LABELS[:50]), 3)
+    if spoiled == "weights":
+        one.weights[-1] = np.nan
+    with pytest.raises(PipelineError, match="the loss of iteration 1 is nan"):
+        one.fit(lambda history: None, checkpoints(tmp_path), Stopping())
+    assert not list(tmp_path.glob("*.npz"))
 
 
 def test_T6_weights_that_are_no_numbers_are_not_saved(tmp_path):

@@ -1,0 +1,174 @@
+"""What a whole stage does about its surroundings: memory, disk, signals, terminal, other data, damaged models."""
+
+import fcntl
+import os
+import pty
+import resource
+import shutil
+import signal
+import struct
+import subprocess
+import termios
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from by_hand import command, hashes, must, refusal
+
+from pipeline.npz import read_npz, write_npz
+
+pytestmark = pytest.mark.slow
+
+SHORT = "train.length=200"
+LONG = "train.length=200000"  # long enough to be interrupted, and a line now and then
+MODEL = "data/model/weights.npz"
+
+
+def limited(folder: Path, stage: str, *overrides: str, limit: int, bound: int) -> str:
+    """The one line of a stage under a resource limit."""
+    done = subprocess.run(
+        command(stage, *overrides),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # which take address space, each
+        preexec_fn=lambda: resource.setrlimit(limit, (bound, bound)),
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+def stop(folder: Path, number: int, **how: Any) -> tuple[int, str]:
+    """Exit code and last words of a long training that gets a signal in the middle."""
+    with subprocess.Popen(
+        command("train", LONG), cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **how
+    ) as training:
+        assert training.stdout
+        training.stdout.readline()
+        training.send_signal(number)
+        words = training.communicate()[1]
+    return training.returncode, words
+
+
+def test_T9_out_of_memory_is_one_line_and_the_model_stays(copy: Path) -> None:
+    before = hashes(copy)
+    hungry = ["train.hidden=100000", "train.batch_size=100000"]
+    line = limited(copy, "train", *hungry, limit=resource.RLIMIT_AS, bound=4 << 30)
+    assert line.startswith("error: out of memory (Unable to allocate")
+    assert hashes(copy) == before
+
+
+@pytest.mark.parametrize(
+    ("stage", "file"), [("convert", "data/processed/dataset.npz"), ("train", MODEL), ("evaluate", "data/evaluation/")]
+)
+def test_T10_C22_E6_without_room_for_the_output_the_old_one_stays(copy: Path, stage: str, file: str) -> None:
+    """A real limit, on the size of files; other errors at every other call are swept by tests/chaos.py."""
+    before = hashes(copy)
+    line = limited(copy, stage, SHORT, limit=resource.RLIMIT_FSIZE, bound=1000)
+    assert line.startswith(f"error: File too large ({file}")
+    assert hashes(copy) == before
+    must(copy, stage)
+    assert hashes(copy) == before
+
+
+@pytest.mark.parametrize("arithmetic", ["exact", "float32", "float64"])
+def test_T7_divergence_in_any_arithmetic_is_one_line(copy: Path, arithmetic: str) -> None:
+    before = hashes(copy)
+    wild = ["train.activation=relu", "train.initializer=he", "train.learning_rate=1000"]
+    assert refusal(copy, "train", *wild, f"train.arithmetic={arithmetic}").startswith("training diverged: ")
+    assert hashes(copy) == before
+
+
+def test_T10_without_room_for_a_checkpoint_a_stopped_training_says_so(copy: Path) -> None:
+    before = hashes(copy)
+    code, words = stop(copy, signal.SIGTERM, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000,) * 2))
+    (line,) = words.splitlines()
+    assert (code, line.startswith("error: File too large (data/checkpoints/")) == (1, True)
+    assert hashes(copy) == before
+    assert [path.name for path in (copy / "data/checkpoints").iterdir()] == [".lock"]
+
+
+def test_T14_neither_threads_nor_locale_time_zone_umask_or_folder_change_a_bit(finished: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "ein anderer Ordner ☃"
+    shutil.copytree(finished, folder)
+    odd = {"OPENBLAS_NUM_THREADS": "3", "PYTHONHASHSEED": "7", "LC_ALL": "C", "TZ": "Asia/Kathmandu", "NO_COLOR": "1"}
+    for output in ("processed", "model", "evaluation"):
+        shutil.rmtree(folder / "data" / output)
+    for stage in ("convert", "train", "evaluate"):
+        subprocess.run(command(stage), cwd=folder, env=os.environ | odd, umask=0o077, check=True, capture_output=True)
+    assert hashes(folder) == hashes(finished)
+
+
+def test_T15_a_dataset_that_changes_under_the_run_makes_no_mixture(copy: Path) -> None:
+    with subprocess.Popen(
+        command("train", "train.length=30000"), cwd=copy, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as training:
+        assert training.stdout
+        training.stdout.readline()
+        must(copy, "convert", "convert.one_hot=false")
+        assert training.communicate()[1] == ""
+    assert training.returncode == 0
+    assert "the model was trained on another dataset.npz" in refusal(copy, "evaluate")
+
+
+@pytest.mark.parametrize("environment", [{}, {"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)
+def test_T17_on_a_terminal_of_one_column_the_model_is_the_same(copy: Path, environment: Mapping[str, str]) -> None:
+    must(copy, "train", SHORT)
+    before = hashes(copy)
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 1, 1, 0, 0))
+    with subprocess.Popen(
+        command("train", SHORT), cwd=copy, stdout=theirs, stderr=theirs, env=os.environ | environment
+    ) as training:
+        os.close(theirs)
+        shown = b""
+        try:
+            while block := os.read(ours, 4096):
+                shown += block
+        except OSError:  # EIO: nobody writes to it any more
+            pass
+        os.close(ours)
+    assert (training.returncode, b"Traceback" in shown) == (0, False)
+    assert hashes(copy) == before
+
+
+def changed_model(copy: Path, **arrays: np.ndarray) -> None:
+    write_npz(copy / MODEL, read_npz(copy / MODEL) | arrays)
+
+
+def test_E4_answers_that_are_not_numbers_are_refused(copy: Path) -> None:
+    must(copy, "train", SHORT, "train.arithmetic=float32")
+    huge = {name: np.full_like(array, 3e38) for name, array in read_npz(copy / MODEL).items() if name in ("W2", "b2")}
+    changed_model(copy, **huge)
+    assert "the model answers with NaN or infinity" in refusal(copy, "evaluate")
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "said"),
+    [
+        ("W1", np.zeros((64, 49)), "arrays"),
+        ("W1", np.zeros((64, 50), np.float16), "arrays"),
+        ("b2", np.zeros(9), "arrays"),
+        ("b9", np.zeros(9), "arrays"),
+        ("b1", np.full(50, np.nan), "b1 holds NaN or infinity"),
+    ],
+    ids=["shape", "dtype", "classes", "more", "NaN"],
+)
+def test_E2_a_model_of_other_arrays_is_refused(copy: Path, name: str, array: np.ndarray, said: str) -> None:
+    changed_model(copy, **{name: array})
+    assert said in refusal(copy, "evaluate")
+
+
+@pytest.mark.parametrize("backend", ["nonsense", "TkAgg", "module://nothing"])
+def test_E5_pictures_need_no_display_home_or_sensible_settings(copy: Path, backend: str) -> None:
+    before = {path.name: path.read_bytes() for path in (copy / "data/evaluation").iterdir()}
+    (copy / "matplotlibrc").write_text("figure.facecolor: red\nfont.size: 30\n")
+    bare = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "MPLBACKEND": backend, "LC_ALL": "C"}
+    unwritable = {"MPLCONFIGDIR": "/proc/nonexistent"}
+    done = subprocess.run(command("evaluate"), cwd=copy, env=bare | unwritable, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert {path.name: path.read_bytes() for path in (copy / "data/evaluation").iterdir()} == before
