@@ -1,5 +1,7 @@
 """Fast ways through a training step are the plain way, but for rounding: same batches, same losses, same weights."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -98,6 +100,18 @@ def test_two_layer_image_by_image_over_several_blocks(stored, activation):
     assert_equal_but_for_rounding(
         "two_layer", "float64", "cross_entropy", "sgd", data, batches, hidden=8, activation=activation
     )
+
+
+def test_image_by_image_with_logits_beyond_what_exp_can_take():
+    images, labels = digits("features", 1, 20, (6, 6))
+    knobs = {"hidden": 4, "activation": "relu"}
+    worst = 0.0
+    for scale, image in itertools.product((1e2, 1e4, 1e6), range(20)):
+        data, batches = (scale * images, labels), [np.array([[image]])]
+        assert_equal_but_for_rounding("two_layer", "float64", "cross_entropy", "sgd", data, batches, **knobs)
+        losses, *_ = trained(True, "two_layer", "float64", "cross_entropy", "sgd", data, batches, **knobs)
+        worst = max(worst, losses[0])
+    assert worst > 1000
 
 
 @given(

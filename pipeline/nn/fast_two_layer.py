@@ -4,7 +4,7 @@ Shapes: N images in the data set, B in a batch; D inputs, of which k are lit, H 
 """
 
 from functools import partial
-from math import exp, log
+from math import log
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from pipeline.nn.training import Steps
 from pipeline.nn.weights import views
 from pipeline.npz import Array
 
+SAFE = 60.0  # exp of a largest logit nearer to 0 than this neither overflows nor vanishes
 BLOCK = 64  # images a block when they come one by one: fewer make thin products, more make long sums
 
 
@@ -87,7 +88,7 @@ def image_by_image(
     a, column, row, inner = z[:-1], y[:, None], z[None], V[:, :-1]
     rows, products, update = empty((BLOCK, hidden)), empty((BLOCK, BLOCK)), empty(V.shape)
     turns = [(products[t, : t + 1], rows[: t + 1], rows[t]) for t in range(BLOCK)]
-    dot, add = np.dot, np.add
+    dot, add, exp, multiply, ones = np.dot, np.add, np.exp, np.multiply, np.ones(classes, weights.dtype)
 
     def run(batches: Array) -> Array:
         pixels.load(theirs["W1"], theirs["b1"], W1)
@@ -109,11 +110,13 @@ def image_by_image(
             act.forward(ops, dot(product, before, a))
             logits = dot(V, z, y).tolist()
             most = max(logits)
-            powers = [exp(logit - most) for logit in logits]
-            total = sum(powers)
+            if abs(most) < SAFE:
+                most = 0.0
+            else:
+                np.subtract(y, most, out=y)
+            total = dot(exp(y, y), ones)
             losses[t] = log(total) + most - logits[label]
-            scale = -rate / total
-            y[:] = [scale * power for power in powers]
+            multiply(y, -rate / total, y)
             y[label] += rate
             act.backward(ops, dot(y, inner, u), a)
             add(V, dot(column, row, update), V)
