@@ -18,6 +18,7 @@ from pipeline.npz import Array
 BITS = 28
 DOUBT = 32
 UNIT = 1 << (53 - BITS)  # a significant bit of the result, in units in the last place
+PIECE = 1 << 14  # numbers at a time: larger arrays cost more to ask the system for than to fill
 LIMIT = 700.0  # exp of anything beyond is exp of this, 1e304 or 1e-304, so that no result is subnormal
 
 LOG2_E = 1.4426950408889634
@@ -31,23 +32,30 @@ ATANH = tuple(2 / n for n in range(21, 0, -2))
 
 def exp(x: Array, out: Array | None = None) -> Array:
     """E to the power of x, for x up to LIMIT either way; `out` may be x."""
-    return settled(np.exp, exp_by_hand, np.clip(x, -LIMIT, LIMIT), out)
+    return settled(np.exp, exp_by_hand, x, LIMIT, out)
 
 
-def log(x: Array) -> Array:
-    """The natural logarithm of positive x."""
-    return settled(np.log, log_by_hand, x)
+def log(x: Array, out: Array | None = None) -> Array:
+    """The natural logarithm of positive x; `out` may be x."""
+    return settled(np.log, log_by_hand, x, math.inf, out)
 
 
 def tanh(x: Array, out: Array | None = None) -> Array:
     """The hyperbolic tangent, which is 1 from 20 on; `out` may be x."""
-    return settled(np.tanh, tanh_by_hand, np.clip(x, -20, 20), out)
+    return settled(np.tanh, tanh_by_hand, x, 20.0, out)
 
 
-def settled(library: Callable[..., Array], by_hand: Callable[..., Array], x: Array, out: Array | None = None) -> Array:
-    """`library`(x) rounded to BITS significant bits, `by_hand`(x) where that is in doubt; NaN and infinity stay."""
-    y = library(x, out=np.empty_like(x) if out is None else out)
-    bits = y.view(np.int64)
+def settled(
+    library: Callable[..., Array], by_hand: Callable[[Array], Array], x: Array, limit: float, out: Array | None = None
+) -> Array:
+    """`library`(x) rounded to BITS significant bits, `by_hand`(x) where that is in doubt, for |x| up to `limit`."""
+    y = np.empty_like(x) if out is None else out
+    if x.size > PIECE and len(x) > 1:
+        for part in slice(len(x) // 2), slice(len(x) // 2, None):
+            settled(library, by_hand, x[part], limit, y[part])
+        return y
+    x = np.clip(x, -limit, limit)
+    bits = library(x, out=y).view(np.int64)
     bits += UNIT // 2 + DOUBT
     rest = bits & (UNIT - 1)
     bits -= rest
