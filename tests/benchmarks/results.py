@@ -1,6 +1,6 @@
 """Train every net of the README's table on MNIST, by the settings beside it: docs/results.csv, and the table itself.
 
-$PIPELINE_MIRRORS may say where the data is; python tests/benchmarks/results.py cnn trains only what has that in its name.
+$PIPELINE_MIRRORS may say where the data is. `python tests/benchmarks/results.py CNN` trains only what is called so.
 """
 
 import json
@@ -23,7 +23,8 @@ RECIPES = {
     "two-layer net 784-50-10, sigmoid": "",
     "the same by numerical differentiation": "train.gradient=numerical train.arithmetic=float64",
     "the same on edges": "convert.features=edges",
-    "the same on Fourier features": "convert.features=fourier",
+    "two-layer net on Fourier features, tanh, Adam": "convert.features=fourier train.hidden=200 train.activation=tanh "
+    "train.initializer=glorot train.optimizer=adam train.learning_rate=0.003",
     "two-layer net 784-800-10, relu, Adam": f"train.hidden=800 train.activation=relu train.initializer=he "
     f"train.optimizer=adam train.learning_rate=0.001 {EPOCHS} train.length=10",
     "tanh net 784-128-10, one image a step": f"train.hidden=128 train.activation=tanh train.learning_rate=0.01 "
