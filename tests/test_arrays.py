@@ -125,7 +125,7 @@ def test_C15_a_label_beyond_the_classes_is_located(raw):
 
 
 def test_C25_pixels_are_taken_as_they_lie_in_the_file(raw):
-    """EMNIST's images are transposed. That is its readers' business: nothing is guessed from what a digit looks like."""
+    """EMNIST's are transposed, which is for its readers to know: nothing is guessed from what a digit looks like."""
     images = np.arange(240, dtype=np.uint8).reshape(20, 3, 4)
     write_idx(raw / "train-images.gz", images)
     _, splits = load_raw(raw)

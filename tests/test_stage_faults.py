@@ -3,12 +3,15 @@
 import fcntl
 import os
 import pty
+import random
 import resource
 import shutil
 import signal
 import struct
 import subprocess
+import sys
 import termios
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -51,6 +54,25 @@ def stop(folder: Path, number: int, **how: Any) -> tuple[int, str]:
         training.send_signal(number)
         words = training.communicate()[1]
     return training.returncode, words
+
+
+def test_T1_killed_at_random_moments_training_goes_on_and_ends_on_the_same_bits(copy: Path) -> None:
+    """A checkpoint after every block, so that many a kill hits the writing of one."""
+    length = "train.length=2000"
+    must(copy, "train", length)
+    before, moments = hashes(copy), random.Random(0)
+    busy = "from pipeline import train; train.CHECKPOINT_SECONDS = 0; train.app()"
+    shutil.rmtree(copy / "data/model")
+    for _ in range(5):
+        with subprocess.Popen(
+            [sys.executable, "-c", busy, "-S", length], cwd=copy, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as training:
+            assert training.stdout
+            training.stdout.readline()  # it has begun, or gone on
+            time.sleep(moments.uniform(0, 0.1))
+            training.kill()
+    assert must(copy, "train", length).startswith("going on after iteration")
+    assert hashes(copy) == before
 
 
 def test_T9_out_of_memory_is_one_line_and_the_model_stays(copy: Path) -> None:
