@@ -11,12 +11,14 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from pipeline.nn import build
 from pipeline.nn.activations import ACTIVATIONS
 from pipeline.nn.arithmetic import ARITHMETICS, inputs
+from pipeline.nn.choices import fast_steps
 from pipeline.nn.exact import BITS, LARGEST, MOST_BITS, SMALLEST, TERMS, grid, matmul, sum
 from pipeline.nn.gradients import backprop
 from pipeline.nn.inference import logits
 from pipeline.nn.initializers import he, initialize
 from pipeline.nn.layers import affine_grads
 from pipeline.nn.losses import LOSSES, softmax
+from pipeline.nn.optimizers import optimizer
 from pipeline.nn.random import Stream
 from pipeline.nn.weights import views
 
@@ -186,10 +188,8 @@ def bits_needed(a):
     return 0 if not len(last) else math.ceil(math.log2(np.abs(a).max())) - last.min()
 
 
-def gradient_of(arithmetic, model_name, knobs, loss, images, matmul=None):
-    """Gradient of a fresh net's loss, of fresh images, in that arithmetic."""
-    ops = ARITHMETICS[arithmetic]
-    ops = ops._replace(matmul=matmul or ops.matmul)
+def gradient_of(ops, model_name, knobs, loss, images):
+    """Gradient of a fresh net's loss, of fresh images."""
     model = build(model_name, ops, (1, 12, 12), 5, **knobs)
     weights = initialize(model.shapes, he, Stream(8)).astype(ops.dtype)
     x = inputs(ops, Stream(9).uniform(images * 144).astype(np.float32).reshape(images, 1, 12, 12)).astype(ops.dtype)
@@ -201,17 +201,40 @@ def gradient_of(arithmetic, model_name, knobs, loss, images, matmul=None):
 NETS = [("linear", {}), ("cnn", {}), ("cnn", {"filters": 1}), *(("two_layer", {"activation": a}) for a in ACTIVATIONS)]
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize(("model", "knobs"), NETS)
-def test_every_factor_of_every_product_is_on_its_grid(model, knobs, loss):
-    needed = []
+def watched(needed):
+    """Exact arithmetic that notes how many bits each factor of a product needs."""
 
     def matmul_seen(a, b, out=None):
         needed.extend((bits_needed(a), bits_needed(b)))
         return matmul(a, b, out=out)
 
-    gradient_of("exact", model, knobs, loss, 20, matmul_seen)
+    return EXACT._replace(matmul=matmul_seen)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(("model", "knobs"), NETS)
+def test_every_factor_of_every_product_is_on_its_grid(model, knobs, loss):
+    needed = []
+    gradient_of(watched(needed), model, knobs, loss, 20)
     assert len(needed) >= 4
+    assert max(needed) <= BITS
+
+
+@pytest.mark.parametrize(
+    "pixels", [Stream(9).integers(256, (90, 1, 12, 12)) / 255, Stream(9).uniform(12960).reshape(90, 1, 12, 12)]
+)
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(("name", "knobs"), NETS[1:])
+def test_so_it_is_in_the_fast_ways(name, knobs, loss, pixels):
+    needed = []
+    ops = watched(needed)
+    model = build(name, ops, (1, 12, 12), 5, **knobs)
+    net = {"model": name, "knobs": {"pool": 2} | knobs, "loss": loss, "arithmetic": "exact"}
+    weights = initialize(model.shapes, he, Stream(8))
+    images, labels = inputs(ops, pixels.astype(np.float32)), Stream(10).integers(5, (90,))
+    steps = fast_steps(net, ops, model, optimizer("sgd", 0.1, 0.9), 30, weights, {}, images, labels)
+    steps.run(np.arange(90).reshape(3, 30))
+    assert len(needed) >= 3 * 8
     assert max(needed) <= BITS
 
 
@@ -219,8 +242,8 @@ def test_every_factor_of_every_product_is_on_its_grid(model, knobs, loss):
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize(("model", "knobs"), NETS)
 def test_gradients_are_those_of_float64_to_four_digits(model, knobs, loss, images):
-    value, exact = gradient_of("exact", model, knobs, loss, images)
-    reference, float64 = gradient_of("float64", model, knobs, loss, images)
+    value, exact = gradient_of(EXACT, model, knobs, loss, images)
+    reference, float64 = gradient_of(ARITHMETICS["float64"], model, knobs, loss, images)
     assert value == pytest.approx(reference, rel=1e-5)
     for name, array in exact.items():
         assert array == pytest.approx(float64[name], abs=1e-4 * np.abs(float64[name]).max()), name

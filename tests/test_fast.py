@@ -133,13 +133,14 @@ def test_cnn(channels, filters, kernel, pool, more, batch, method, seed):
     assert_equal_but_for_rounding("cnn", "float64", "cross_entropy", method, data, batches, **knobs)
 
 
+@pytest.mark.parametrize("arithmetic", ["exact", "float32"])
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("stored", STORED)
-def test_cnn_in_single_precision(stored, loss):
+def test_cnn_in_other_arithmetics(stored, loss, arithmetic):
     data = digits(stored, 1, 30, (1, 8, 8))
     knobs = {"filters": 3, "kernel": 3, "pool": 2, "hidden": 6}
     batches = [Stream(2).integers(30, (10, 5))]
-    assert_equal_but_for_rounding("cnn", "float32", loss, "sgd", data, batches, **knobs)
+    assert_equal_but_for_rounding("cnn", arithmetic, loss, "sgd", data, batches, **knobs)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +161,7 @@ def test_the_same_bits_every_time(name, batch, knobs):
 
 @pytest.mark.parametrize(
     ("name", "method", "arithmetic"),
-    [("linear", "sgd", "float32"), ("two_layer", "momentum", "float32"), ("cnn", "sgd", "exact")],
+    [("linear", "sgd", "float32"), ("two_layer", "momentum", "float32"), ("two_layer", "adam", "exact")],
 )
 def test_where_there_is_no_faster_way(name, method, arithmetic):
     images, labels = digits("whole 255ths", 1, 5, (1, 5, 5))

@@ -69,13 +69,13 @@ def fast_steps(
     labels: Array,
 ) -> Steps | None:
     """Steps by backpropagation made for this net, equal to those of `one_by_one` but for rounding, or None."""
-    loss, exact = LOSSES[net["loss"]], net["arithmetic"] == "exact"
-    if net["model"] == "cnn" and not exact:
+    loss = LOSSES[net["loss"]]
+    if net["model"] == "cnn":
         pool = net["knobs"]["pool"]
         return batch_innermost(ops, model, pool, loss, optimizer, weights, slots, images, labels)
     if net["model"] == "two_layer" and optimizer.rate is not None:
         activation = net["knobs"]["activation"]
-        if batch_size == 1 and net["loss"] == "cross_entropy" and not exact:
+        if batch_size == 1 and net["loss"] == "cross_entropy" and net["arithmetic"] != "exact":
             return image_by_image(ops, model, activation, optimizer.rate, weights, images, labels)
         return batch_by_batch(ops, model, activation, loss, optimizer.rate, weights, images, labels)
     return None

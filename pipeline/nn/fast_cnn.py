@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.nn.activations import ACTIVATIONS
+from pipeline.nn.activations import ACTIVATIONS, RELU_BOUND
 from pipeline.nn.arithmetic import Arithmetic
 from pipeline.nn.cnn import pooled_shape
 from pipeline.nn.losses import Loss
@@ -49,7 +49,8 @@ class Memory(NamedTuple):
     copies: list[tuple[Array, Array]]  # each pixel of the patches, and which part of x goes there
     c: Array  # (Y, p p F, X B): places of all filters, row by row of cells
     slabs: Array  # (p p, F Y X, B): the same memory
-    r: Array  # (F Y X, B): after pooling and relu
+    p: Array  # (F Y X, B): after pooling
+    r: Array  # and after relu
     dr: Array
 
 
@@ -66,7 +67,7 @@ def memory(sizes: Sizes, image_shape: tuple[int, ...], count: int, dtype: np.dty
     ]
     c = np.empty((p * p * filters, rows, columns * count), dtype)
     slabs = c.reshape(p * p, -1, count)
-    return Memory(x, patches, copies, c.transpose(1, 0, 2), slabs, np.empty_like(slabs[0]), np.empty_like(slabs[0]))
+    return Memory(x, patches, copies, c.transpose(1, 0, 2), slabs, *(np.empty_like(slabs[0]) for _ in range(3)))
 
 
 def batch_innermost(
@@ -98,9 +99,9 @@ def batch_innermost(
             convolve(m)
             losses[i] = dense_layers(ops, loss, w, g, m.r, m.dr, labels[batch])
             unpool(m)
-            np.sum(m.c @ m.patches.transpose(0, 2, 1), axis=0, out=dS)
-            np.sum(dW1, axis=0, out=g["W1"])
-            np.sum(db1, axis=0, out=g["b1"])
+            ops.sum(ops.matmul(m.c, m.patches.transpose(0, 2, 1)), axis=0, out=dS)
+            ops.sum(np.stack(dW1), axis=0, out=g["W1"])
+            ops.sum(db1, axis=0, out=g["b1"])
             optimizer.update(weights, grads, slots)
         return losses
 
@@ -110,8 +111,9 @@ def batch_innermost(
         for moved in W1:
             moved[...] = w["W1"]
         b1[...] = w["b1"]
-        np.matmul(S, m.patches, out=m.c)
-        RELU.forward(ops, np.maximum.reduce(m.slabs, axis=0, out=m.r))
+        ops.matmul(ops.grid(S), m.patches, out=m.c)
+        np.maximum.reduce(m.slabs, axis=0, out=m.p)
+        ops.grid(np.maximum(m.p, 0, out=m.r), at_least=RELU_BOUND, out=m.r)
 
     return Steps(run, 20)
 
@@ -126,18 +128,19 @@ def moved_filters(S: Array, sizes: Sizes) -> tuple[list[Array], Array]:
 
 def dense_layers(ops: Arithmetic, loss: Loss, w: Weights, g: Weights, r: Array, dr: Array, labels: Array) -> float:
     """The rest of the net, forth and back, on columns r (F Y X, B); fills dr."""
-    z = w["W2"].T @ r
+    W2, W3 = ops.grid(w["W2"]), ops.grid(w["W3"])
+    z = ops.matmul(W2.T, r)
     z += w["b2"][:, None]
     RELU.forward(ops, z)
-    logits = w["W3"].T @ z
+    logits = ops.matmul(W3.T, z)
     logits += w["b3"][:, None]
     value, dy = loss(ops, logits.T, labels)
-    np.matmul(z, dy, out=g["W3"])
-    np.sum(dy, axis=0, out=g["b3"])
-    dz = RELU.backward(ops, w["W3"] @ dy.T, z)
-    np.matmul(r, dz.T, out=g["W2"])
-    np.sum(dz, axis=1, out=g["b2"])
-    np.matmul(w["W2"], dz, out=dr)
+    ops.matmul(z, dy, out=g["W3"])
+    dy.sum(axis=0, out=g["b3"])
+    dz = RELU.backward(ops, ops.matmul(W3, dy.T), z)
+    ops.matmul(r, dz.T, out=g["W2"])
+    dz.sum(axis=1, out=g["b2"])
+    ops.grid(ops.matmul(W2, dz, out=dr), out=dr)
     return value
 
 
@@ -145,7 +148,7 @@ def unpool(m: Memory) -> None:
     """Turn the slabs into their derivatives: what relu let through goes to the first pixel that is the maximum."""
     free = m.r > 0
     for slab in m.slabs:
-        first = slab == m.r
+        first = slab == m.p
         first &= free
         free ^= first
         np.multiply(m.dr, first, out=slab)
