@@ -205,10 +205,11 @@ def collected() -> list[str]:
     return [line for line in done.stdout.splitlines() if "::" in line]
 
 
-def tests_by_row(nodes: Iterable[str]) -> dict[str, list[str]]:
-    """Row -> file::test, in the order they stand in the files."""
+def by_row(nodes: Iterable[str]) -> dict[str, list[str]]:
+    """Row -> file::test, or file::test[row-...] where only cases of it are the row's, in the order of the files."""
     found: dict[str, dict[str, None]] = {row: {} for row in rows()}
     for node in nodes:
+        name = node.partition("[")[0].removeprefix("tests/")
         for row in rows_of(node) & found.keys():
-            found[row].setdefault(node.partition("[")[0].removeprefix("tests/"))
+            found[row].setdefault(name if row in rows_of(name) else f"{name}[{row}-...]")
     return {row: list(tests) for row, tests in found.items()}

@@ -5,7 +5,7 @@ python tests/faults_table.py > docs/faults.md
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from faults import UNTESTED, collected, sections, tests_by_row
+from faults import UNTESTED, collected, sections, by_row
 
 INTRODUCTION = """\
 # What can go wrong, and what happens then
@@ -40,4 +40,4 @@ def lines(tests: Mapping[str, Sequence[str]]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    print(page(tests_by_row(collected())), end="")
+    print(page(by_row(collected())), end="")

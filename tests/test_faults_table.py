@@ -1,13 +1,13 @@
 """Every row of the fault table has a test, or a reason why not, and docs/faults.md says which."""
 
 import pytest
-from faults import ROOT, UNTESTED, collected, rows, rows_of, tests_by_row
+from faults import ROOT, UNTESTED, collected, rows, rows_of, by_row
 from faults_table import page
 
 
 @pytest.fixture(scope="module")
 def tests() -> dict[str, list[str]]:
-    return tests_by_row(collected())
+    return by_row(collected())
 
 
 def test_every_row_has_a_test_or_a_reason(tests):
@@ -36,6 +36,7 @@ def test_no_row_is_forgotten():
         ("tests/test_a.py::test_a_clock[OSError-D79-1970-x]", {"D79"}),
         ("tests/test_D1.py::test_sha_aD36b_and_ED1", set()),
     ],
+    ids=list("abcdefg"),
 )
 def test_rows_are_read_from_names_and_ids(node, found):
     assert rows_of(node) == found
