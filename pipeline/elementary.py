@@ -5,7 +5,8 @@ processor. They agree on the leading digits. So a library's result, quickly had,
 bits. Where it lies within DOUBT = 32 units in the last place of the middle between two such numbers, once in 2**19,
 another library might have rounded the other way: there a formula of + - * / alone decides (as in Ziv 1991, for
 the last bit of a double). Those here are within 4 units, so that every library within 28 leads to the same bits;
-NumPy and the usual libraries are within 4. The price is an error of 2**-28, where float32 has 2**-24.
+NumPy's own code (numpy/numpy#19478) and the usual libraries are within 4. The price is an error of 2**-28; a number
+of float32 has 2**-24.
 """
 
 import math

@@ -13,7 +13,7 @@ between 2**-501 and 2**459, so that no product of two underflows or overflows. A
 for the sign of a zero, which no grid keeps. For exp, log and tanh see pipeline.elementary.
 
 Who makes an array that enters a product puts it on its grid; layers do so with a copy of their weights. The error is
-at most 2**-22 of the array's largest number, or of its bound; float32's is 2**-25 of each number. That a product is
+at most 2**-22 of the array's largest number, or of its bound; float32's is 2**-24 of each number. That a product is
 exact when its factors are short is from Ozaki, Ogita, Oishi & Rump 2012, who add up several such slices of a matrix;
 a net does with the first.
 """
