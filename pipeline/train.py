@@ -8,6 +8,7 @@ from pipeline.errors import reports_errors
 from pipeline.params import PARAMS_FILE, Overrides, ParamsFile, load_params
 
 CHECKPOINT_SECONDS = 30.0
+CODE = ("nn", "elementary.py", "train.py")  # what decides the weights
 
 app = typer.Typer(add_completion=False)
 
@@ -21,13 +22,13 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     """
     settings = load_params(params, overrides).train
     from pipeline.datasets.arrays import describe_dataset, load_splits
-    from pipeline.files import sole_writer, write_bytes
+    from pipeline.files import sole_writer, write_bytes, write_json
     from pipeline.nn.arithmetic import one_blas_thread
     from pipeline.nn.checkpoints import Checkpoints
     from pipeline.nn.progress import Progress
     from pipeline.nn.trainer import Trainer
     from pipeline.nn.weights import save_weights
-    from pipeline.provenance import code_hash, sha256, unchanged
+    from pipeline.provenance import code_hash, machine, sha256, unchanged
     from pipeline.stopping import Stopping
     from pipeline.text import table
 
@@ -38,7 +39,7 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     trainer = Trainer(settings.model_dump(), train, held_out, len(data["class_names"]))
     if settings.gradient != "backprop":
         typer.echo(f"gradient {settings.gradient}: about {trainer.seconds():.0f} s for {trainer.plan.iterations} steps")
-    about = {"net": trainer.net, "params": settings.model_dump(), "data": data, "code": code_hash(["nn", "train.py"])}
+    about = {"net": trainer.net, "params": settings.model_dump(), "data": data, "code": code_hash(CODE)}
     kept = Path("data/checkpoints")
     checkpoints = Checkpoints(kept, about, every=CHECKPOINT_SECONDS)
     with (
@@ -51,6 +52,7 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
         save_weights(folder / "weights.npz", trainer.weights, trainer.model.shapes, about)
         write_bytes(folder / "loss.csv", table(["iteration", "loss"], enumerate(history.losses, 1)))
         write_bytes(folder / "accuracy.csv", table(["epoch", "train", "held_out"], history.accuracies))
+        write_json(Path("data/run.json"), machine() | {"training_seconds": round(progress.spent, 1)})
         checkpoints.clear()
 
 

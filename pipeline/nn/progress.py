@@ -29,14 +29,18 @@ class Progress(tqdm):  # type: ignore[type-arg]  # tqdm is generic in its stubs 
         stride = -(-self.plan.iterations // (MOST_LINES * self.plan.per_epoch)) * self.plan.per_epoch
         if done % stride == 0 or done == self.plan.iterations:
             recent = history.losses[-self.plan.per_epoch :]
-            spent = time.monotonic() - self.began
-            left = spent / (done - self.initial) * (self.plan.iterations - done)
+            left = self.spent / (done - self.initial) * (self.plan.iterations - done)
             loss = sum(recent) / len(recent)
             line = f"epoch {last.epoch:5.1f}  iteration {done:6d}  loss {loss:.4f}  {standing}"
-            self.write(f"{line}  {spent:.0f} s, {left:.0f} s left", file=sys.stdout)
+            self.write(f"{line}  {self.spent:.0f} s, {left:.0f} s left", file=sys.stdout)
 
     def begin(self, done: int) -> None:
         """The clock starts after so many iterations, which a checkpoint may have saved."""
         self.began, self.initial, self.n = time.monotonic(), done, done
         if done:
             self.write(f"going on after iteration {done} of {self.plan.iterations}", file=sys.stdout)
+
+    @property
+    def spent(self) -> float:
+        """Seconds since the first iteration of this process."""
+        return time.monotonic() - self.began if self.began is not None else 0.0
