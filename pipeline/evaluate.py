@@ -13,7 +13,7 @@ app = typer.Typer(add_completion=False)
 @app.command()
 @reports_errors
 def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
-    """Judge data/model on the test images; write metrics and pictures to data/evaluation.
+    """Judge data/model on the test images; write metrics, pictures and a report to data/evaluation.
 
     Example: python -m pipeline.evaluate -S evaluate.mistakes=50
     """
@@ -24,7 +24,8 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     from pipeline.nn.classifier import load_classifier
     from pipeline.nn.weights import REMAKE
     from pipeline.provenance import sha256, unchanged
-    from pipeline.report.results import Answers, results
+    from pipeline.report.metrics import Answers
+    from pipeline.report.results import results
     from pipeline.text import read_columns
 
     source, model, folder = Path("data/processed/dataset.npz"), Path("data/model"), Path("data/evaluation")
@@ -39,7 +40,8 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     answers = Answers(pictures, test.labels, net.probabilities(scores), data["class_names"])
     curves = read_columns(model / "accuracy.csv", REMAKE) | read_columns(model / "loss.csv", REMAKE)
     loss = net.loss(scores, test.labels)
-    files = results(answers, loss, curves, data["held_out"], net.first_layer(data["feature_shape"]), settings.mistakes)
+    first_layer = net.first_layer(data["feature_shape"])
+    files = results(answers, loss, curves, first_layer, net.weights, net.about, settings.mistakes)
     publish(folder, files)
     typer.echo(f"accuracy {answers.headline['accuracy']:.4f} on {len(test.labels)} test images: {folder}")
 

@@ -6,9 +6,11 @@ import sys
 
 import numpy as np
 import pytest
+from nets import a_net
 
 from pipeline.report import plots
-from pipeline.report.results import Answers, results
+from pipeline.report.metrics import Answers
+from pipeline.report.results import results
 
 RNG = np.random.default_rng(0)
 CURVES = {"epoch": [0.0, 1.0], "train": [0.1, 0.9], "held_out": [0.1, 0.8], "loss": [2.3, 1.1, 0.5]}
@@ -19,14 +21,19 @@ def some_answers(n: int = 30) -> Answers:
     return Answers(RNG.random((n, 8, 8)), RNG.integers(0, 10, n), probabilities, list("0123456789"))
 
 
+def made(answers: Answers, loss: float = 0.5, layer=None, mistakes: int = 25) -> dict[str, bytes]:
+    weights, about = a_net("two_layer", (8, 8))
+    return results(answers, loss, CURVES, np.zeros((1, 8, 8)) if layer is None else layer, weights, about, mistakes)
+
+
 def test_E9_the_same_results_give_the_same_bytes():
     answers, layer = some_answers(), RNG.standard_normal((7, 8, 8))
-    once, again = (results(answers, 0.5, CURVES, "test", layer, 25) for _ in range(2))
+    once, again = (made(answers, layer=layer) for _ in range(2))
     assert once == again
 
 
 def test_metrics_come_last_so_that_they_vouch_for_the_rest():
-    assert list(results(some_answers(), 0.5, CURVES, "test", np.zeros((1, 8, 8)), 5))[-1] == "metrics.json"
+    assert list(made(some_answers(), mistakes=5))[-1] == "metrics.json"
 
 
 def test_pictures_do_not_name_the_software():
@@ -41,11 +48,11 @@ def test_E8_no_mistake_at_all_is_pictured_too():
 
 def test_E7_a_loss_that_is_no_number_is_refused():
     with pytest.raises(ValueError, match="not JSON compliant"):
-        results(some_answers(), float("nan"), CURVES, "test", np.zeros((1, 8, 8)), 5)
+        made(some_answers(), float("nan"))
 
 
 def test_predictions_count_every_image_once():
-    table = results(some_answers(37), 0.5, CURVES, "test", np.zeros((1, 8, 8)), 5)["predictions.csv"]
+    table = made(some_answers(37))["predictions.csv"]
     assert len(table.splitlines()) == 1 + 37
 
 

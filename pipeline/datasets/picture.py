@@ -3,7 +3,8 @@
 MNIST's digits were black and white scans, scaled to fit 20 x 20 pixels at unchanged proportions, which made them grey,
 and laid into 28 x 28 with their centre of mass in the middle (LeCun, Cortes & Burges,
 http://yann.lecun.com/exdb/mnist/). How large, where and with what pen a data set writes is measured on its images
-(framing.py). The pad in the report's page does the same from `frame` on (report/pad.js); change both or neither.
+(framing.py). The pad in the report's page does the same to a clean drawing (report/pad.js): change both or
+neither.
 
 Shapes: pictures (Y, X, 3) of colours 0-255; ink (Y, X), from 0, bare paper, to 1.
 """
@@ -31,6 +32,7 @@ BLOT_CELLS = 400  # at most, a side, in which blots are told apart
 EXPONENTS = np.arange(5)
 DEGREE = 4  # of the surface that light makes of paper
 CELLS = 8  # a side of a final pixel, in which shapes are worked on in black and white
+INK = 0.5 - 1e-6  # more covers a pixel; a half does, whichever way the sums of its shares were rounded
 THIN = 0.9  # times the data set's stroke: a thinner pen is made that thick
 
 
@@ -190,15 +192,15 @@ def frame(ink: Array, shape: tuple[int, int], like: Framing) -> Array:
     )
     image = np.zeros(shape)
     image[row : row + small.shape[0], column : column + small.shape[1]] = small
-    return np.floor(image * 255 + 0.5).astype(np.uint8)
+    return np.floor(image * 255 + 0.5 + 1e-6).astype(np.uint8)
 
 
 def cut_out(ink: Array, like: Framing) -> Array:
     """The digit in black and white, its longest side CELLS cells a final pixel, with room around."""
-    top, bottom, left, right = bounds(ink > 0.5)
+    top, bottom, left, right = bounds(ink > INK)
     step = max(bottom - top, right - left) / (like.side * CELLS)
     room = 3 * CELLS * step
-    return resize(ink, (top - room, bottom + room), (left - room, right + room), step) > 0.5
+    return resize(ink, (top - room, bottom + room), (left - room, right + room), step) > INK
 
 
 def as_drawn_with(drawn: Array, like: Framing) -> Array:

@@ -47,3 +47,13 @@ def worst_mistakes(labels: Array, probabilities: Array, most: int) -> Array:
     wrong = np.flatnonzero(predicted != labels)
     order = np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")
     return wrong[order[:most]]
+
+
+class Answers:
+    """What the net said of N images: pictures (N, Y, X), labels (N,), probabilities (N, K), names of the K classes."""
+
+    def __init__(self, pictures: Array, labels: Array, probabilities: Array, names: Sequence[str]) -> None:
+        self.pictures, self.labels, self.probabilities, self.names = pictures, labels, probabilities, names
+        self.predicted = probabilities.argmax(axis=1)
+        self.confusion = confusion_matrix(labels, self.predicted, len(names))
+        self.headline = headline(self.confusion)

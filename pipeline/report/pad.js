@@ -1,0 +1,399 @@
+"use strict";
+/* The pad: what is drawn becomes an image as pipeline/datasets/picture.py makes one of a clean drawing, and the net of
+   pipeline/nn answers, from the weights in this page. tests/test_page.py holds both to Python's answers.
+   A picture here is {rows, columns, at}, `at` its numbers row by row. */
+
+(() => {
+  const given = JSON.parse(document.getElementById("net").textContent);
+  if (!given) return;
+  const { data, net } = given;
+  const HALF = 0.5 - 1e-6, SPECK = 0.05, CELLS = 8, THIN = 0.9; // as in picture.py
+  const PEN = 20; // pixels of the 280 of the pad
+  const STEP = 10; // pixels that an arrow key moves the pen
+
+  // ---- from ink to the image that the data set would have: picture.py
+
+  const picture = (rows, columns, at) => ({ rows, columns, at: at || new Float64Array(rows * columns) });
+
+  function withoutSpecks(ink) {
+    const { rows, columns } = ink, blot = new Int32Array(rows * columns), amounts = [0];
+    for (let start = 0; start < blot.length; start++) {
+      if (blot[start] || !ink.at[start]) continue;
+      const number = amounts.length, waiting = [start];
+      let amount = 0;
+      blot[start] = number;
+      while (waiting.length) {
+        const i = waiting.pop(), y = Math.floor(i / columns), x = i % columns;
+        amount += ink.at[i];
+        for (let v = Math.max(y - 1, 0); v <= Math.min(y + 1, rows - 1); v++)
+          for (let u = Math.max(x - 1, 0); u <= Math.min(x + 1, columns - 1); u++) {
+            const j = v * columns + u;
+            if (ink.at[j] && !blot[j]) { blot[j] = number; waiting.push(j); }
+          }
+      }
+      amounts.push(amount);
+    }
+    const least = SPECK * Math.max(...amounts);
+    return picture(rows, columns, ink.at.map((value, i) => (amounts[blot[i]] >= least ? value : 0)));
+  }
+
+  function bounds(mask) {
+    let top = mask.rows, bottom = -1, left = mask.columns, right = -1;
+    for (let y = 0; y < mask.rows; y++)
+      for (let x = 0; x < mask.columns; x++)
+        if (mask.at[y * mask.columns + x]) {
+          top = Math.min(top, y); bottom = Math.max(bottom, y);
+          left = Math.min(left, x); right = Math.max(right, x);
+        }
+    return { top, bottom: bottom + 1, left, right: right + 1, side: Math.max(bottom - top, right - left) + 1 };
+  }
+
+  const inked = (ink) => picture(ink.rows, ink.columns, ink.at.map((value) => (value > HALF ? 1 : 0)));
+
+  function area(length, start, stop, cells) {
+    const list = [];
+    for (let i = 0; i < cells; i++) {
+      const low = start + ((stop - start) / cells) * i, high = start + ((stop - start) / cells) * (i + 1);
+      const first = Math.max(Math.floor(low), 0), shares = [];
+      for (let pixel = first; pixel < Math.min(high, length); pixel++)
+        shares.push(Math.max(Math.min(high, pixel + 1) - Math.max(low, pixel), 0) * (cells / (stop - start)));
+      list.push({ first, shares });
+    }
+    return list;
+  }
+
+  function resize(ink, rows, columns, step) {
+    const [down, across] = [[ink.rows, rows], [ink.columns, columns]].map(([length, [start, stop]]) => {
+      const cells = Math.ceil((stop - start) / step - 1e-9), grow = (cells * step - (stop - start)) / 2;
+      return area(length, start - grow, stop + grow, cells);
+    });
+    const flat = picture(down.length, ink.columns), small = picture(down.length, across.length);
+    down.forEach(({ first, shares }, y) => shares.forEach((share, i) => {
+      for (let x = 0; x < ink.columns; x++)
+        flat.at[y * ink.columns + x] += share * ink.at[(first + i) * ink.columns + x];
+    }));
+    across.forEach(({ first, shares }, x) => shares.forEach((share, i) => {
+      for (let y = 0; y < small.rows; y++)
+        small.at[y * small.columns + x] += share * flat.at[y * ink.columns + first + i];
+    }));
+    return small;
+  }
+
+  function cutOut(ink) {
+    const box = bounds(inked(ink)), step = box.side / (data.framing.side * CELLS), room = 3 * CELLS * step;
+    return inked(resize(ink, [box.top - room, box.bottom + room], [box.left - room, box.right + room], step));
+  }
+
+  function strokeWidth(mask) {
+    let size = 0, outline = 0;
+    const at = (y, x) => (y < 0 || x < 0 || y >= mask.rows || x >= mask.columns ? 0 : mask.at[y * mask.columns + x]);
+    for (let y = 0; y <= mask.rows; y++)
+      for (let x = 0; x <= mask.columns; x++) {
+        size += at(y, x);
+        outline += (at(y, x) !== at(y - 1, x)) + (at(y, x) !== at(y, x - 1));
+      }
+    return (2 * size) / ((outline * Math.PI) / 4);
+  }
+
+  function asDrawnWith(drawn) {
+    const { side } = bounds(drawn), width = strokeWidth(drawn);
+    const share = (THIN * data.framing.stroke) / data.framing.side;
+    return width < share * side ? grown(drawn, (share * side - width) / (2 * (1 - share))) : drawn;
+  }
+
+  function grown(mask, radius) {
+    const reach = Math.floor(radius), result = picture(mask.rows, mask.columns), disc = [];
+    for (let dy = -reach; dy <= reach; dy++)
+      for (let dx = -reach; dx <= reach; dx++) if (dy * dy + dx * dx <= radius * radius) disc.push([dy, dx]);
+    for (let y = 0; y < mask.rows; y++)
+      for (let x = 0; x < mask.columns; x++)
+        if (mask.at[y * mask.columns + x])
+          for (const [dy, dx] of disc) {
+            const v = y + dy, u = x + dx;
+            if (v >= 0 && u >= 0 && v < mask.rows && u < mask.columns) result.at[v * mask.columns + u] = 1;
+          }
+    return result;
+  }
+
+  function centreOfMass(ink) {
+    let total = 0, row = 0, column = 0;
+    for (let y = 0; y < ink.rows; y++)
+      for (let x = 0; x < ink.columns; x++) {
+        const value = ink.at[y * ink.columns + x];
+        total += value; row += value * (y + 0.5); column += value * (x + 0.5);
+      }
+    return [row / total, column / total];
+  }
+
+  function frame(ink) {
+    const like = data.framing, [rows, columns] = data.image_shape;
+    const drawn = asDrawnWith(cutOut(ink)), { top, bottom, left, right } = bounds(drawn);
+    const scale = Math.max((bottom - top) / Math.min(like.side, rows), (right - left) / Math.min(like.side, columns));
+    const small = resize(drawn, [top, bottom], [left, right], scale), [y, x] = centreOfMass(small);
+    const place = (wanted, found, length, size) =>
+      Math.min(Math.max(Math.floor(wanted - found + 0.5), 0), length - size);
+    const row = place(like.row, y, rows, small.rows), column = place(like.column, x, columns, small.columns);
+    const image = picture(rows, columns);
+    for (let v = 0; v < small.rows; v++)
+      for (let u = 0; u < small.columns; u++)
+        image.at[(row + v) * columns + column + u] = Math.floor(small.at[v * small.columns + u] * 255 + 0.5 + 1e-6);
+    return image;
+  }
+
+  // ---- from the image to what the net is shown: datasets/features.py
+
+  const shown = {
+    pixels: (image) => image.at.map((value) => (data.normalize ? value / 255 : value)),
+
+    edges(image) {
+      const { rows, columns } = image, result = new Float64Array(rows * columns);
+      const at = (y, x) => (y < 0 || x < 0 || y >= rows || x >= columns ? 0 : image.at[y * columns + x] / 255);
+      const slope = (f) => f(-1) + 2 * f(0) + f(1);
+      for (let y = 0; y < rows; y++)
+        for (let x = 0; x < columns; x++) {
+          const dx = slope((i) => at(y + i, x + 1) - at(y + i, x - 1));
+          const dy = slope((i) => at(y + 1, x + i) - at(y - 1, x + i));
+          result[y * columns + x] = Math.sqrt(dx * dx + dy * dy) / 4.5;
+        }
+      return result;
+    },
+
+    fourier(image) {
+      const { rows, columns } = image, high = Math.min(8, rows >> 1), wide = Math.min(8, columns >> 1), result = [];
+      const table = (wave, length) =>
+        Array.from({ length }, (_, i) => Math.round(wave((2 * Math.PI * i) / length) * 2 ** 14) / 2 ** 14);
+      const [cosY, sinY, cosX, sinX] = [rows, columns].flatMap((n) => [table(Math.cos, n), table(Math.sin, n)]);
+      const turn = (frequency, place, length) => (((frequency * place) % length) + length) % length;
+      for (let f = 0; f < high; f++) {
+        const real = new Float64Array(columns), imaginary = new Float64Array(columns);
+        image.at.forEach((value, i) => {
+          const at = turn(f, Math.floor(i / columns), rows);
+          real[i % columns] += cosY[at] * value;
+          imaginary[i % columns] += sinY[at] * value;
+        });
+        for (let g = 1 - wide; g < wide; g++) {
+          let re = 0, im = 0;
+          for (let x = 0; x < columns; x++) {
+            const at = turn(g, x, columns);
+            re += real[x] * cosX[at] - imaginary[x] * sinX[at];
+            im += real[x] * sinX[at] + imaginary[x] * cosX[at];
+          }
+          result.push(Math.log1p(Math.hypot(re, im)) / Math.log1p(255 * rows * columns));
+        }
+      }
+      return Float64Array.from(result);
+    },
+  };
+
+  // ---- the net: nn/linear.py, two_layer.py, cnn.py
+
+  const weights = Object.fromEntries(Object.entries(given.weights).map(([name, { shape, step, numbers }]) => {
+    const bytes = Uint8Array.from(atob(numbers), (letter) => letter.charCodeAt(0)), view = new DataView(bytes.buffer);
+    const array = new Float64Array(bytes.length / 2).map((_, i) => view.getInt16(2 * i, true) * step);
+    return [name, { shape, array }];
+  }));
+
+  const activations = {
+    sigmoid: (a) => 1 / (1 + Math.exp(-a)),
+    tanh: Math.tanh,
+    relu: (a) => Math.max(a, 0),
+  };
+
+  function affine(x, W, b) {
+    const y = b.array.slice(), outputs = y.length;
+    x.forEach((value, i) => {
+      if (value) for (let j = 0; j < outputs; j++) y[j] += value * W.array[i * outputs + j];
+    });
+    return y;
+  }
+
+  function convolvedAndPooled(x, W, b, pool) {
+    const [filters, , k] = W.shape, [, rows, columns] = net.input_shape;
+    const high = Math.floor((rows - k + 1) / pool), wide = Math.floor((columns - k + 1) / pool);
+    const y = new Float64Array(filters * high * wide).fill(-Infinity);
+    for (let f = 0; f < filters; f++)
+      for (let r = 0; r < high * pool; r++)
+        for (let c = 0; c < wide * pool; c++) {
+          let sum = b.array[f];
+          for (let i = 0; i < k; i++)
+            for (let j = 0; j < k; j++) sum += W.array[(f * k + i) * k + j] * x[(r + i) * columns + c + j];
+          const cell = (f * high + Math.floor(r / pool)) * wide + Math.floor(c / pool);
+          y[cell] = Math.max(y[cell], sum);
+        }
+    return y;
+  }
+
+  const models = {
+    linear: (x, w) => affine(x, w.W1, w.b1),
+    two_layer: (x, w) => affine(affine(x, w.W1, w.b1).map(activations[net.knobs.activation]), w.W2, w.b2),
+    cnn(x, w) {
+      const r = convolvedAndPooled(x, w.W1, w.b1, net.knobs.pool).map(activations.relu);
+      return affine(affine(r, w.W2, w.b2).map(activations.relu), w.W3, w.b3);
+    },
+  };
+
+  function softmax(logits) {
+    const most = Math.max(...logits), y = logits.map((value) => Math.exp(value - most));
+    const total = y.reduce((sum, value) => sum + value);
+    return y.map((value) => value / total);
+  }
+
+  // ---- the page
+
+  const element = (id) => document.getElementById(id);
+  const canvas = element("canvas"), seen = element("seen"), pen = element("pen");
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  const rows = [...element("shares").querySelectorAll("tr")];
+  const percent = (share) => `${(100 * share).toFixed(1)}%`;
+  const api = { probabilities: null, image: null, milliseconds: 0, answer: announce }; // for the tests
+  window.pad = api;
+
+  function inkOnPad() {
+    const { width, height } = canvas, colours = context.getImageData(0, 0, width, height).data;
+    return picture(height, width, new Float64Array(width * height).map((_, i) => colours[4 * i + 3] / 255));
+  }
+
+  const ask = (image) => softmax(models[net.model](shown[data.features](image), weights));
+
+  function answer() {
+    const start = performance.now(), ink = withoutSpecks(inkOnPad());
+    if (!ink.at.some((value) => value > HALF)) return show(null, null);
+    const image = frame(ink);
+    show(image, ask(image));
+    api.milliseconds = performance.now() - start;
+  }
+
+  function show(image, shares) {
+    Object.assign(api, { image: image && [...image.at], probabilities: shares && [...shares] });
+    const best = shares ? shares.indexOf(Math.max(...shares)) : -1, name = data.class_names[best];
+    element("answer").textContent = shares ? name : "?";
+    element("answer").classList.toggle("word", Boolean(shares) && name.length > 2);
+    element("sure").textContent = shares ? `${percent(shares[best])} sure` : "";
+    rows.forEach((row, k) => {
+      row.querySelector(".bar div").style.width = shares ? `${100 * shares[k]}%` : "0";
+      row.querySelector(".share").textContent = shares ? percent(shares[k]) : "";
+    });
+    [seen.height, seen.width] = data.image_shape;
+    if (!image) return;
+    const grey = new ImageData(image.columns, image.rows);
+    image.at.forEach((value, i) => grey.data.set([0, 0, 0, value], 4 * i));
+    seen.getContext("2d").putImageData(grey, 0, 0);
+  }
+
+  function announce() {
+    answer();
+    element("said").textContent = api.probabilities
+      ? `${element("answer").textContent}, ${element("sure").textContent}` : "The pad is empty.";
+  }
+
+  let waiting = false;
+  function soon() { // at most once a frame while drawing
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => { waiting = false; answer(); });
+  }
+
+  function stroke(from, to) {
+    Object.assign(context, { lineWidth: PEN, lineCap: "round", lineJoin: "round", strokeStyle: "#000" });
+    context.beginPath();
+    context.moveTo(from.x, from.y);
+    context.lineTo(to.x, to.y);
+    context.stroke();
+  }
+
+  function clear() {
+    context.clearRect(0, 0, canvas.width, canvas.height);
+    announce();
+  }
+
+  // mouse, finger, pen
+  let last = null;
+  const place = (event) => {
+    const box = canvas.getBoundingClientRect();
+    return {
+      x: ((event.clientX - box.left) / box.width) * canvas.width,
+      y: ((event.clientY - box.top) / box.height) * canvas.height,
+    };
+  };
+  canvas.addEventListener("pointerdown", (event) => {
+    if (event.button) return;
+    canvas.setPointerCapture(event.pointerId);
+    last = place(event);
+    stroke(last, last);
+    soon();
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (!last) return;
+    for (const one of event.getCoalescedEvents?.().length ? event.getCoalescedEvents() : [event]) {
+      const here = place(one);
+      stroke(last, here);
+      last = here;
+    }
+    soon();
+  });
+  for (const end of ["pointerup", "pointercancel"])
+    canvas.addEventListener(end, () => { if (last) { last = null; announce(); } });
+
+  // keys
+  const tip = { x: canvas.width / 2, y: canvas.height / 4, down: false };
+  const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  function showTip() {
+    pen.style.left = `${(100 * tip.x) / canvas.width}%`;
+    pen.style.top = `${(100 * tip.y) / canvas.height}%`;
+    pen.classList.toggle("down", tip.down);
+  }
+  canvas.addEventListener("keydown", (event) => {
+    const move = moves[event.key];
+    if (move) {
+      const from = { ...tip };
+      tip.x = Math.min(Math.max(tip.x + STEP * move[0], 0), canvas.width);
+      tip.y = Math.min(Math.max(tip.y + STEP * move[1], 0), canvas.height);
+      if (tip.down) { stroke(from, tip); soon(); }
+    } else if (event.key === " ") {
+      tip.down = !tip.down;
+      if (tip.down) stroke(tip, tip);
+      announce();
+    } else if (event.key === "Delete" || event.key === "Backspace") {
+      clear();
+    } else return;
+    event.preventDefault();
+    pen.hidden = false;
+    showTip();
+  });
+  canvas.addEventListener("blur", () => { pen.hidden = true; tip.down = false; });
+  element("clear").addEventListener("click", clear);
+
+  // a file: ink is what differs from the middle colour of the border
+  element("file").addEventListener("change", async (event) => {
+    const [file] = event.target.files;
+    event.target.value = "";
+    if (!file) return;
+    const bitmap = await createImageBitmap(file).catch(() => null);
+    if (!bitmap) { element("said").textContent = element("sure").textContent = "That is no picture."; return; }
+    load(bitmap);
+  });
+  function load(bitmap) {
+    const { width, height } = canvas, scale = Math.min(width / bitmap.width, height / bitmap.height);
+    const [w, h] = [bitmap.width, bitmap.height].map((side) => Math.max(Math.round(side * scale), 1));
+    const scratch = new OffscreenCanvas(w, h).getContext("2d");
+    scratch.fillStyle = "#fff";
+    scratch.fillRect(0, 0, w, h);
+    scratch.imageSmoothingQuality = "high";
+    scratch.drawImage(bitmap, 0, 0, w, h);
+    const found = scratch.getImageData(0, 0, w, h), { data: colours } = found;
+    const border = [...Array(w * h).keys()].filter((i) => i < w || i >= w * (h - 1) || i % w === 0 || i % w === w - 1);
+    const paper = [0, 1, 2].map((c) => border.map((i) => colours[4 * i + c]).sort((a, b) => a - b)[border.length >> 1]);
+    const distance = (i) => Math.hypot(...paper.map((value, c) => colours[4 * i + c] - value));
+    const far = Float64Array.from({ length: w * h }, (_, i) => distance(i));
+    const most = far.reduce((a, b) => Math.max(a, b), 1);
+    far.forEach((value, i) => colours.set([0, 0, 0, value > 0.3 * most ? (255 * value) / most : 0], 4 * i));
+    context.clearRect(0, 0, width, height);
+    context.putImageData(found, Math.floor((width - w) / 2), Math.floor((height - h) / 2));
+    announce();
+  }
+
+  show(null, null);
+  const blot = inkOnPad(); // a first answer to nothing much, so that the engine has compiled all when one is wanted
+  blot.at.fill(1, 140 * 280 + 70, 180 * 280);
+  ask(frame(withoutSpecks(blot)));
+})();

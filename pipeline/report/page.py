@@ -1,0 +1,249 @@
+"""The report: one page that needs nothing beside it, to be read, printed and drawn on.
+
+No number in it depends on the machine. Its text is in page.html, its looks in page.css, and the pad, which asks the
+net about what is drawn on it, in pad.js.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.npz import Array
+from pipeline.report import bitmap
+from pipeline.report.chart import line_chart, thinned
+from pipeline.report.metrics import Answers, by_class
+
+FOLDER = Path(__file__).parent
+MOST_UNITS = 100  # of the first layer pictured
+MOST_POINTS = 400  # of the loss curve
+MOST_WEIGHTS = 600_000  # that the pad can have: two bytes each, and a third more as text, stay under 2 MB
+LEVELS = 32_767  # on either side of zero, to which the pad's weights are rounded
+
+
+def page(
+    answers: Answers,
+    loss: float,
+    curves: Mapping[str, Sequence[float]],
+    worst: Array,
+    first_layer: Array,
+    weights: Mapping[str, Array],
+    about: Mapping[str, Any],
+) -> bytes:
+    """The report as HTML. worst: indices of mistakes; first_layer (M, Y, X); about: what the model file says."""
+    net, data = about["net"], about["data"]
+    count = sum(array.size for array in weights.values())
+    wrong = int(answers.confusion.sum() - answers.confusion.diagonal().sum())
+    parts = {
+        "title": escape(f"{data['title']}, read by a {net['model'].replace('_', '-')} net"),
+        "headline": definitions(
+            {
+                "accuracy": f"{answers.headline['accuracy']:.2%}",
+                "wrong": f"{wrong:,} of {len(answers.labels):,}",
+                "loss": f"{loss:.4f}",
+                "weights": f"{count:,}",
+            }
+        ),
+        "accuracy": accuracy_chart(curves, data["held_out"]),
+        "accuracies": accuracies(curves, data["held_out"]),
+        "loss": loss_chart(curves["loss"]),
+        "confusion": confusion(answers.confusion, answers.names),
+        "classes": classes(answers),
+        "mistakes": mistakes(answers, worst) or "<p>None at all.</p>",
+        "layer": layer(first_layer),
+        "settings": settings(about),
+        "provenance": provenance(about),
+        "commands": escape("\n".join(commands(about))),
+        "pad": filled("pad.html", {"classes": pad_rows(answers.names)}) if count <= MOST_WEIGHTS else too_large(count),
+        "net": script(embedded(weights, about)) if count <= MOST_WEIGHTS else "null",
+        "style": template("page.css"),
+        "script": template("pad.js"),
+    }
+    return filled("page.html", parts).encode()
+
+
+def template(name: str) -> str:
+    """A file of this folder."""
+    return (FOLDER / name).read_text("utf-8")
+
+
+def filled(name: str, parts: Mapping[str, str]) -> str:
+    """The template `name` with every {{part}} in its place; what a part holds is left alone."""
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template(name))
+
+
+def script(content: Any) -> str:
+    """JSON that cannot end the script element it stands in."""
+    return json.dumps(content, sort_keys=True, allow_nan=False).replace("<", "\\u003c")
+
+
+# the sections
+
+
+def definitions(terms: Mapping[str, str]) -> str:
+    """Terms and what they are."""
+    return "".join(f"<div><dt>{escape(term)}</dt><dd>{escape(value)}</dd></div>" for term, value in terms.items())
+
+
+def rows(lines: Iterable[Sequence[str]]) -> str:
+    """Rows of a table, each headed by its first cell."""
+    return "".join(
+        f'<tr><th scope="row">{escape(head)}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in cells)}</tr>'
+        for head, *cells in lines
+    )
+
+
+def columns(curves: Mapping[str, Sequence[float]]) -> list[tuple[float, float, float]]:
+    """Epoch, accuracy on the training images, accuracy on the held-out ones."""
+    return list(zip(curves["epoch"], curves["train"], curves["held_out"], strict=True))
+
+
+def accuracy_chart(curves: Mapping[str, Sequence[float]], held_out: str) -> str:
+    """Accuracy by epoch; the untrained net, which would flatten all the rest, is in the table alone."""
+    lines = columns(curves)
+    trained = lines[1:] if len(lines) > 2 else lines
+    named = {"train": [(e, 100 * t) for e, t, _ in trained], held_out: [(e, 100 * h) for e, _, h in trained]}
+    title = f"Accuracy after each epoch, at last {lines[-1][1]:.2%} on train and {lines[-1][2]:.2%} on {held_out}"
+    return line_chart(title, named, ("epoch", "accuracy"), lambda y: f"{y:g}%")
+
+
+def accuracies(curves: Mapping[str, Sequence[float]], held_out: str) -> str:
+    """The accuracy curve as a table."""
+    head = f'<tr><th scope="col">epoch</th><th scope="col">train</th><th scope="col">{escape(held_out)}</th></tr>'
+    return head + rows((f"{e:.4g}", f"{t:.2%}", f"{h:.2%}") for e, t, h in columns(curves))
+
+
+def loss_chart(losses: Sequence[float]) -> str:
+    """The loss of the batches, averaged over runs of iterations."""
+    points = thinned(losses, MOST_POINTS)
+    title = f"Loss over {len(losses):,} iterations, from {points[0][1]:.3f} to {points[-1][1]:.3f}"
+    return line_chart(title, {"loss": points}, ("iteration", "loss"), lambda y: f"{y:g}", zero=True)
+
+
+def confusion(counts: Array, names: Sequence[str]) -> str:
+    """Rows of what was shown, columns of what was said; mistakes the more coloured the more there are."""
+    most = max(int((counts - np.diag(counts.diagonal())).max()), 1)
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
+    lines = [f"<tr><td></td>{head}</tr>"]
+    for name, row, i in zip(names, counts.tolist(), range(len(names)), strict=True):
+        cells = [
+            f'<td class="right">{n:,}</td>' if j == i else f'<td style="--share:{n / most:.2f}">{n or "·"}</td>'
+            for j, n in enumerate(row)
+        ]
+        lines.append(f'<tr><th scope="row">{escape(name)}</th>{"".join(cells)}</tr>')
+    return "".join(lines)
+
+
+def classes(answers: Answers) -> str:
+    """Precision, recall and F1 of each class."""
+    scores = by_class(answers.confusion, answers.names)
+    return rows(
+        (name, f"{one['images']:,}", *(f"{one[key]:.1%}" for key in ("precision", "recall", "f1")))
+        for name, one in scores.items()
+    )
+
+
+def mistakes(answers: Answers, worst: Array) -> str:
+    """Each of the `worst` mistakes as a picture with what it is and what was said."""
+    figures = []
+    for i in worst.tolist():
+        is_, said = answers.names[answers.labels[i]], answers.names[answers.predicted[i]]
+        sure = f"{answers.probabilities[i].max():.0%}"
+        image = f'<img alt="" src="{bitmap.grey(answers.pictures[i])}">'
+        caption = f"<b>{escape(is_)}</b>, said {escape(said)} ({sure})"
+        figures.append(f"<figure>{image}<figcaption>{caption}</figcaption></figure>")
+    return "".join(figures)
+
+
+def layer(pictures: Array) -> str:
+    """The first layer's weights as one picture."""
+    shown = pictures[:MOST_UNITS]
+    of = f"of {len(pictures):,} " if len(shown) < len(pictures) else ""
+    text = f"{len(shown)} {of}pictures, one a unit or filter: blue where ink speaks for it, red where against"
+    return f'<img class="layer" alt="{text}" src="{bitmap.signed(shown, min(10, len(shown)))}">'
+
+
+CONVERTED = ("features", "normalize", "one_hot", "layout", "validation")
+
+
+def settings(about: Mapping[str, Any]) -> str:
+    """Every parameter that made the net."""
+    made = {f"convert.{key}": about["data"][key] for key in CONVERTED}
+    return rows((key, json.dumps(value).strip('"')) for key, value in (made | trained(about)).items())
+
+
+def trained(about: Mapping[str, Any]) -> dict[str, Any]:
+    """The section train of params.yaml, as DVC spells its keys."""
+    return {f"train.{key}": value for key, value in about["params"].items()}
+
+
+def provenance(about: Mapping[str, Any]) -> str:
+    """Which data and which code, by their hashes."""
+    data = about["data"]
+    return rows(
+        [
+            ("data set", data["title"]),
+            ("homepage", data["homepage"]),
+            ("licence", data["licence"]),
+            ("dataset.npz, SHA-256", data["sha256"]),
+            ("training code, SHA-256", about["code"]),
+        ]
+    )
+
+
+def commands(about: Mapping[str, Any]) -> list[str]:
+    """The four stages, told all that made this net."""
+    data = about["data"]
+    convert = {f"convert.{key}": data[key] for key in CONVERTED}
+    stages = {
+        "download": {"download.dataset": data["name"]},
+        "convert": convert,
+        "train": trained(about),
+        "evaluate": {},
+    }
+    return [
+        " ".join(
+            [f"python -m pipeline.{stage}", *(f"-S {key}={json.dumps(v).strip(chr(34))}" for key, v in sets.items())]
+        )
+        for stage, sets in stages.items()
+    ]
+
+
+# the pad
+
+
+def pad_rows(names: Sequence[str]) -> str:
+    """A row for each class: its name, a bar, its probability."""
+    bar = '<td class="bar" aria-hidden="true"><div></div></td><td class="share"></td>'
+    return "".join(f'<tr><th scope="row">{escape(name)}</th>{bar}</tr>' for name in names)
+
+
+def too_large(count: int) -> str:
+    """Why there is no pad."""
+    return (
+        f"<p>The pad is left out: this net has {count:,} weights, and a page under 2 MB has room for {MOST_WEIGHTS:,}. "
+        "<code>python -m pipeline.predict picture.png</code> asks it about a picture.</p>"
+    )
+
+
+def embedded(weights: Mapping[str, Array], about: Mapping[str, Any]) -> dict[str, Any]:
+    """What the pad needs to know: the net, how its images look, and the weights, each array on a scale of 16 bits."""
+    data = about["data"]
+    wanted = ("class_names", "image_shape", "framing", "features", "normalize")
+    return {
+        "data": {key: data[key] for key in wanted},
+        "net": {key: about["net"][key] for key in ("model", "knobs", "input_shape")},
+        "weights": {name: sixteen_bits(array) for name, array in weights.items()},
+    }
+
+
+def sixteen_bits(array: Array) -> dict[str, Any]:
+    """The array as shape, step and whole numbers of steps, little-endian in base64."""
+    step = (float(np.abs(array).max()) or 1.0) / LEVELS
+    numbers = np.rint(array.astype(np.float64) / step).astype("<i2")
+    return {"shape": list(array.shape), "step": step, "numbers": base64.b64encode(numbers.tobytes()).decode()}

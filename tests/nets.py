@@ -1,0 +1,64 @@
+"""Nets that nobody trained, with files that say all that a trained one's says."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.datasets.features import feature_shape
+from pipeline.nn import architecture, build
+from pipeline.nn.arithmetic import ARITHMETICS
+from pipeline.nn.weights import save_weights, size, views
+from pipeline.npz import Array
+
+KNOBS = {"hidden": 12, "activation": "sigmoid", "filters": 4, "kernel": 3, "pool": 2}
+
+
+def a_net(
+    model: str, shape: tuple[int, int] = (28, 28), features: str = "pixels", arithmetic: str = "exact", **knobs: Any
+) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Weights large enough to have opinions, and what their file says about them."""
+    normalize = knobs.pop("normalize", True)
+    layout = "image" if model == "cnn" else "flat"
+    seen = feature_shape(features, shape)
+    input_shape = [1, *seen] if layout == "image" else [seen[0] * seen[1]]
+    knobs = architecture(model, KNOBS | knobs)
+    ops = ARITHMETICS[arithmetic]
+    shapes = build(model, ops, tuple(input_shape), 10, **knobs).shapes
+    weights = views(np.random.default_rng(1).normal(0, 1, size(shapes)), shapes)
+    for array in weights.values():
+        array *= 0.1 if array.ndim == 1 else 3 / np.sqrt(array.size / array.shape[0 if array.ndim == 4 else -1])
+    weights["W1"] /= 1 if normalize else 255
+    side = max(shape)
+    net = {"model": model, "knobs": knobs, "input_shape": input_shape, "classes": 10, "arithmetic": arithmetic}
+    data = {
+        "name": "digits",
+        "title": "Test digits",
+        "homepage": "https://example.org",
+        "licence": "none",
+        "sha256": "0" * 64,
+        "class_names": list("0123456789"),
+        "image_shape": list(shape),
+        "feature_shape": seen,
+        "features": features,
+        "normalize": normalize,
+        "one_hot": True,
+        "layout": layout,
+        "validation": 0,
+        "held_out": "test",
+        "framing": {"side": 0.7 * side, "row": shape[0] / 2 + 0.3, "column": shape[1] / 2 + 0.3, "stroke": 0.09 * side},
+    }
+    about = {
+        "net": net | {"loss": "cross_entropy"},
+        "params": {"model": model, **knobs},
+        "data": data,
+        "code": "1" * 64,
+    }
+    return {name: array.astype(ops.dtype) for name, array in weights.items()}, about
+
+
+def a_file(path: Path, weights: dict[str, Array], about: dict[str, Any]) -> Path:
+    """A model file of a net."""
+    flat = np.concatenate([array.reshape(-1) for array in weights.values()])
+    save_weights(path, flat, {name: array.shape for name, array in weights.items()}, about)
+    return path
