@@ -49,8 +49,8 @@ class Memory(NamedTuple):
     copies: list[tuple[Array, Array]]  # each pixel of the patches, and which part of x goes there
     c: Array  # (Y, p p F, X B): places of all filters, row by row of cells
     slabs: Array  # (p p, F Y X, B): the same memory
-    p: Array  # (F Y X, B): after pooling
-    r: Array  # and after relu
+    p: Array  # (F Y X, B): after pooling and relu
+    r: Array  # on its grid, where it has one
     dr: Array
 
 
@@ -96,24 +96,24 @@ def batch_innermost(
         for i, batch in enumerate(batches):
             np.take(images, batch, axis=0, out=found, mode="clip")
             np.copyto(m.x, found.transpose(1, 2, 3, 0))
-            convolve(m)
-            losses[i] = dense_layers(ops, loss, w, g, m.r, m.dr, labels[batch])
-            unpool(m)
+            r = convolve(m)
+            losses[i] = dense_layers(ops, loss, w, g, r, m.dr, labels[batch])
+            unpool(m, r)
             ops.sum(ops.matmul(m.c, m.patches.transpose(0, 2, 1)), axis=0, out=dS)
             ops.sum(np.stack(dW1), axis=0, out=g["W1"])
             ops.sum(db1, axis=0, out=g["b1"])
             optimizer.update(weights, grads, slots)
         return losses
 
-    def convolve(m: Memory) -> None:
+    def convolve(m: Memory) -> Array:
         for pixel, part in m.copies:
             np.copyto(pixel, part)
         for moved in W1:
             moved[...] = w["W1"]
         b1[...] = w["b1"]
         ops.matmul(ops.grid(S), m.patches, out=m.c)
-        np.maximum.reduce(m.slabs, axis=0, out=m.p)
-        ops.grid(np.maximum(m.p, 0, out=m.r), at_least=RELU_BOUND, out=m.r)
+        np.maximum.reduce(m.slabs, axis=0, out=m.p, initial=0)  # of the slabs and 0: pooling and relu at once
+        return ops.grid(m.p, at_least=RELU_BOUND, out=m.r)
 
     return Steps(run, 20)
 
@@ -144,9 +144,9 @@ def dense_layers(ops: Arithmetic, loss: Loss, w: Weights, g: Weights, r: Array, 
     return value
 
 
-def unpool(m: Memory) -> None:
+def unpool(m: Memory, r: Array) -> None:
     """Turn the slabs into their derivatives: what relu let through goes to the first pixel that is the maximum."""
-    free = m.r > 0
+    free = r > 0
     for slab in m.slabs:
         first = slab == m.p
         first &= free
