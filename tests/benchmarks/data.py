@@ -1,0 +1,41 @@
+"""What the benchmarks train on: MNIST where it is at hand, else pixels as sparse as MNIST's."""
+
+import gzip
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+FOLDER = Path(os.environ.get("MNIST_FOLDER", "data/raw"))
+ORDER = {"two_layer": ["W1", "b1", "W2", "b2"], "cnn": ["W1", "b1", "W2", "b2", "W3", "b3"]}
+
+
+class Work(NamedTuple):
+    """A training step to be timed."""
+
+    title: str
+    model: str
+    hidden: int
+    activation: str
+    batch: int
+    rate: float
+    steps: int  # a shot
+
+
+def have_mnist():
+    return (FOLDER / "train-images-idx3-ubyte.gz").exists()
+
+
+def mnist():
+    """(images (60000, 784) float32 from 0 to 1, labels, whether they are MNIST's)."""
+    if not have_mnist():
+        rng = np.random.default_rng(0)
+        often = rng.beta(0.35, 1.5, 784)  # how often each pixel is lit: many never or hardly, few in half the images
+        pixels = np.empty((60000, 784), np.float32)
+        for image in pixels:
+            image[:] = rng.random(784, np.float32) * (rng.random(784) < often)
+        return pixels, rng.integers(0, 10, 60000), False
+    pixels = np.frombuffer(gzip.decompress((FOLDER / "train-images-idx3-ubyte.gz").read_bytes()), np.uint8, offset=16)
+    labels = np.frombuffer(gzip.decompress((FOLDER / "train-labels-idx1-ubyte.gz").read_bytes()), np.uint8, offset=8)
+    return pixels.reshape(-1, 784) / np.float32(255), labels.astype(np.int64), True
