@@ -4,8 +4,10 @@ arithmetic  - what is computed with
 layers, activations, losses - function pairs: a formula and its derivative
 linear, two_layer, cnn - the models, each a record of shapes, forward and backward
 weights, initializers - one flat vector and its named views
-gradients   - the derivative of the loss by that vector
+gradients, check - the derivative of the loss by that vector, and the proof that it is right
 optimizers, training - from gradients to a trained net
+structured, fast_two_layer, fast_pixels, fast_cnn - the same numbers sooner, where a net's structure allows
+choices     - which of those ways is taken
 """
 
 import inspect
