@@ -22,7 +22,7 @@ from pipeline.files import replacing
 Array = np.ndarray[Any, np.dtype[Any]]
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest date a zip can hold
-BLOCK = 1 << 24  # bytes written at a time
+BLOCK = 1 << 17  # bytes written at a time: they stay in the cache until their CRC is known
 END = b"PK\5\6"  # starts the last 22 bytes of a zip, if nothing follows it
 HEADER = re.compile(
     rb"\x93NUMPY\x01\x00.."
@@ -39,32 +39,46 @@ def write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
     """
     with replacing(path) as file:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-            for name, array in arrays.items():
-                _write(archive, name, array)
-        if not _reads_back(file):
+            written = [_write(archive, file, name, array) for name, array in arrays.items()]
+        if not (_opens(file) and all(_reads_back(file, *place) for place in written)):
             raise OSError(errno.EIO, "other bytes are read than were written", str(path))
 
 
-def _reads_back(file: IO[bytes]) -> bool:
-    try:
-        with zipfile.ZipFile(file) as archive:
-            return archive.testzip() is None
-    except zipfile.BadZipFile:
-        return False
-
-
-def _write(archive: zipfile.ZipFile, name: str, array: Array) -> None:
+def _write(archive: zipfile.ZipFile, file: IO[bytes], name: str, array: Array) -> tuple[int, bytes, Array]:
+    """Where in `file` the header of the array begins, the header, and the contents as bytes."""
     member = zipfile.ZipInfo(f"{name}.npy", EPOCH)
     member.create_system = 3  # Unix, whatever this machine is
     member.external_attr = 0o600 << 16
     content = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False).reshape(array.shape)
     header = _header(content)
     member.file_size = len(header) + content.nbytes
+    flat = content.reshape(-1).view(np.uint8) if content.size else np.empty(0, np.uint8)
     with archive.open(member, "w") as output:
+        begin = file.tell()
         output.write(header)
-        flat = content.reshape(-1).view(np.uint8) if content.size else np.empty(0, np.uint8)
         for start in range(0, flat.size, BLOCK):
             output.write(flat[start : start + BLOCK].data)
+    return begin, header, flat
+
+
+def _opens(file: IO[bytes]) -> bool:
+    """Whether the directory is sound, and each member where it says."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            for member in archive.infolist():
+                archive.open(member).close()
+    except zipfile.BadZipFile:
+        return False
+    return True
+
+
+def _reads_back(file: IO[bytes], begin: int, header: bytes, flat: Array) -> bool:
+    """Whether a member holds these bytes: quicker than what zipfile does, which is to compute their CRC again."""
+    file.seek(begin)
+    if file.read(len(header)) != header:
+        return False
+    blocks = (flat[start : start + BLOCK] for start in range(0, flat.size, BLOCK))
+    return all(np.array_equal(np.frombuffer(file.read(block.size), np.uint8), block) for block in blocks)
 
 
 def _header(array: Array) -> bytes:

@@ -20,7 +20,7 @@ from pipeline.npz import Array
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: "i2", 0x0C: "i4", 0x0D: "f4", 0x0E: "f8"}
 MOST_DIMENSIONS = 64  # that NumPy can hold; IDX can say 255
 LARGEST = 1 << 30  # bytes in a file that is read whole; MNIST has 47 million
-BLOCK = 1 << 20  # bytes read or inflated at a time
+BLOCK = 1 << 18  # bytes read or inflated at a time
 REMAKE = "delete it and fetch it again: python -m pipeline.download"
 
 
@@ -113,16 +113,17 @@ def gunzip(path: Path, limit: int) -> bytes:
     Raises PipelineError for anything else; a file that would inflate to more costs no more than `limit`.
     """
     with path.open("rb") as file:
-        return bytes(_gather(b"", inflate(file, str(path)), limit, path))
+        return _gather(b"", inflate(file, str(path)), limit, path)
 
 
-def _gather(first: bytes, blocks: Iterable[bytes], limit: int, path: Path) -> bytearray:
-    content = bytearray(first)
+def _gather(first: bytes, blocks: Iterable[bytes], limit: int, path: Path) -> bytes:
+    gathered, size = [first], len(first)
     for block in blocks:
-        content += block
-        if len(content) > limit:
+        gathered.append(block)
+        size += len(block)
+        if size > limit:
             raise unsound(path, f"{limit} bytes", "more")
-    return content
+    return b"".join(gathered)
 
 
 def inflate(file: IO[bytes], where: str) -> Iterator[bytes]:
