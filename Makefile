@@ -42,6 +42,15 @@ results: setup ## train every net of the README's table on MNIST: docs/results.c
 bench: setup ## times of a training step and its parts
 	@$(RUN) python tests/benchmarks/bench.py
 
+chaos: setup ## kill and starve every stage at every system call, and dvc repro at random (needs strace)
+	@$(RUN) python tests/chaos.py
+
+fuzz: setup ## a million damaged files: no crash, no hang, no flood
+	@$(RUN) python tests/fuzz.py
+
+audit: ## known weaknesses of the pinned packages (needs uv, and the network)
+	uvx pip-audit --strict --require-hashes --disable-pip --requirement requirements.txt
+
 lock: ## pin the newest packages in requirements.txt, for all supported Pythons at once (needs uv)
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-annotate --custom-compile-command "make lock" --extra dev pyproject.toml --output-file requirements.txt

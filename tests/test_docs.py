@@ -16,7 +16,11 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("example
 
 def blocks(page: Path, language: str) -> list[str]:
     """The fenced blocks of a language in a page, in order."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    return [
+        body
+        for name, body in re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+        if name == language
+    ]
 
 
 def shell(clone: Clone, script: str) -> None:
@@ -32,8 +36,10 @@ def shell(clone: Clone, script: str) -> None:
 
 
 def with_environment(clone: Clone) -> Clone:
-    """The clone with this Python's environment where `make setup` would put one."""
+    """The clone with this Python's environment where `make setup` would put one, and somebody to commit."""
     (clone.folder / ".venv").symlink_to(Path(sys.prefix))
+    who = [f"GIT_{role}_{what}" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")]
+    clone.environment |= dict.fromkeys(who, "someone@example.org")
     return clone
 
 
@@ -85,7 +91,8 @@ def test_every_file_in_the_readmes_tree_exists() -> None:
 def test_the_results_in_the_readme_are_those_that_were_measured() -> None:
     with (ROOT / "docs/results.csv").open(newline="") as file:
         for row in csv.DictReader(file):
-            assert f"| {float(row['accuracy']):.2%} |" in README, row
+            settings = f"`{row['settings']}`" if row["settings"] else "as it is"
+            assert f"| {row['net']} | {float(row['accuracy']):.2%} | {settings} |" in README, row
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
