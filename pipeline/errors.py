@@ -1,6 +1,7 @@
 """The one exception a user is meant to see, and the one place that prints it."""
 
 import functools
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -32,10 +33,11 @@ def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
             print(stopped, file=sys.stderr)
             sys.exit(128 + stopped.signal_number)
         except OSError as error:
-            if error.errno is None:  # not from the operating system: a bug, so keep the traceback
-                raise
+            if error.errno is None and not isinstance(error, io.UnsupportedOperation):
+                raise  # not from the operating system: a bug, so keep the traceback
+            reason = os.strerror(error.errno) if error.errno else error
             where = f" ({error.filename})" if error.filename else ""
-            sys.exit(f"error: {os.strerror(error.errno)}{where}; nothing was lost, mend that and run it again.")
+            sys.exit(f"error: {reason}{where}; nothing was lost, mend that and run it again.")
         except MemoryError as error:
             asked = f" ({error})" if str(error) else ""
             sys.exit(f"error: out of memory{asked}; nothing was lost, ask for less or find more and run it again.")

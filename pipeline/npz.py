@@ -23,6 +23,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest date a zip can hold
 BLOCK = 1 << 17  # bytes written at a time: they stay in the cache until their CRC is known
+STREAMED = 1 << 3  # flag of a member whose sizes come after it: what zipfile writes where it cannot seek
 END = b"PK\5\6"  # starts the last 22 bytes of a zip, if nothing follows it
 HEADER = re.compile(
     rb"\x93NUMPY\x01\x00.."
@@ -62,11 +63,13 @@ def _write(archive: zipfile.ZipFile, file: IO[bytes], name: str, array: Array) -
 
 
 def _opens(file: IO[bytes]) -> bool:
-    """Whether the directory is sound, and each member where it says."""
+    """Whether the directory is sound, and each member where it says and of the kind that is always written."""
     try:
         with zipfile.ZipFile(file) as archive:
             for member in archive.infolist():
                 archive.open(member).close()
+                if member.flag_bits & STREAMED:
+                    return False
     except zipfile.BadZipFile:
         return False
     return True

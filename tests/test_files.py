@@ -302,3 +302,33 @@ def test_E6_killed_between_two_renames_nothing_vouches_for_the_mixture(tmp_path,
     with pytest.raises(KeyboardInterrupt):
         publish(tmp_path, CONTENTS)
     assert not (tmp_path / "metrics.json").exists()
+
+
+def test_C24_where_seeking_fails_no_other_kind_of_zip_is_written(path, monkeypatch):
+    """Zipfile would go on with sizes after each member: as sound, but other bytes."""
+    write_npz(path, ARRAYS)
+    before, fdopen = path.read_bytes(), os.fdopen
+
+    class Unseekable:
+        def __init__(self, file):
+            self.file, self.once = file, True
+
+        def __getattr__(self, name):
+            return getattr(self.file, name)
+
+        def tell(self):
+            if self.once:
+                self.once = False
+                raise OSError(errno.EIO, "tell")
+            return self.file.tell()
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_error):
+            self.file.close()
+
+    monkeypatch.setattr(os, "fdopen", lambda *args: Unseekable(fdopen(*args)))
+    with pytest.raises(OSError, match="other bytes are read than were written"):
+        write_npz(path, ARRAYS)
+    assert path.read_bytes() == before
