@@ -46,7 +46,14 @@ def a_net(
         "layout": layout,
         "validation": 0,
         "held_out": "test",
-        "framing": {"side": 0.7 * side, "row": shape[0] / 2 + 0.3, "column": shape[1] / 2 + 0.3, "stroke": 0.09 * side},
+        "framing": {
+            "side": 0.7 * side,
+            "row": shape[0] / 2 + 0.3,
+            "column": shape[1] / 2 + 0.3,
+            "stroke": 0.09 * side,
+            "least_slant": 0.0,
+            "most_slant": 0.2,
+        },
     }
     about = {
         "net": net | {"loss": "cross_entropy"},

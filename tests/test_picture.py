@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.datasets.framing import Framing, bounds, centre_of_mass, framing, stroke_width
+from pipeline.datasets.framing import Framing, bounds, centre_of_mass, framing, slant, stroke_width
 from pipeline.datasets.picture import LARGEST_FILE, LONGEST_SIDE, blots, digit, find_ink, frame, read_picture
 from pipeline.errors import PipelineError
 
-MNIST = Framing(20.0, 14.5, 14.5, 2.5)
+MNIST = Framing(20.0, 14.5, 14.5, 2.5, 0.0, 0.4)
 TWO = ".06 .27 .22 .05 .5 .02 .68 .22 .55 .52 .08 .97 / .74 .97"
 STYLE = STYLES["slanted"]._replace(slant=0.1)
 
@@ -76,7 +76,7 @@ def test_any_digit_fits_into_any_shape(shape, ink):
     found = frame(
         {"two": drawn(), "line across": across, "line down": across.T, "dot": dot}[ink],
         shape,
-        Framing(0.7 * max(shape), shape[0] / 2, shape[1] / 2, 0.1 * max(shape)),
+        Framing(0.7 * max(shape), shape[0] / 2, shape[1] / 2, 0.1 * max(shape), 0.0, 0.4),
     )
     assert found.shape == shape
     assert found.max() > 60
@@ -137,6 +137,20 @@ def test_a_picture_is_turned_upright_as_viewers_do():
     exif[0x0112] = 6  # turn right by 90 degrees to look at it
     turned = picture(drawn()).transpose(Image.Transpose.ROTATE_90)
     assert alike(seen(turned, "JPEG", exif=exif), EXPECTED) > 0.98
+
+
+@pytest.mark.parametrize("lean", [-0.5, 0.6])
+def test_what_leans_further_than_the_data_set_is_stood_up(lean):
+    found = seen(picture(drawn(STYLE._replace(slant=lean))))
+    nearest = seen(picture(drawn(STYLE._replace(slant=0.0 if lean < 0 else 0.35))))
+    assert alike(found, nearest) > max(0.85, alike(found, EXPECTED) - 0.05)
+    assert -0.1 < slant(found > 127) < 0.5
+
+
+@given(st.floats(-0.8, 0.8))
+def test_slant_is_columns_a_row_to_the_right(lean):
+    rows, columns = np.mgrid[:80, :200]
+    assert slant(np.abs(columns - 100 + lean * (rows - 40)) < 4) == pytest.approx(lean, abs=0.02)
 
 
 @pytest.mark.parametrize("pen", [1.5, 3, 8])

@@ -15,7 +15,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pipeline.datasets.framing import Framing, bounds, centre_of_mass, stroke_width
+from pipeline.datasets.framing import Framing, bounds, centre_of_mass, slant, stroke_width
 from pipeline.errors import PipelineError
 from pipeline.npz import Array
 
@@ -182,7 +182,7 @@ def blots(mask: Array) -> Array:
 
 def frame(ink: Array, shape: tuple[int, int], like: Framing) -> Array:
     """The digit that `ink` (Y, X) draws, as a data set with images of `shape` would show it: uint8 0-255 of `shape`."""
-    drawn = as_drawn_with(cut_out(ink, like), like)
+    drawn = as_drawn_with(stood_up(cut_out(ink, like), like), like)
     top, bottom, left, right = bounds(drawn)
     scale = max((bottom - top) / min(like.side, shape[0]), (right - left) / min(like.side, shape[1]))
     small = resize(drawn.astype(np.float64), (top, bottom), (left, right), scale)
@@ -201,6 +201,16 @@ def cut_out(ink: Array, like: Framing) -> Array:
     step = max(bottom - top, right - left) / (like.side * CELLS)
     room = 3 * CELLS * step
     return resize(ink, (top - room, bottom + room), (left - room, right + room), step) > INK
+
+
+def stood_up(drawn: Array, like: Framing) -> Array:
+    """`drawn` (Y, X) leaning no further to either side than most of the data set's digits: its rows pushed aside."""
+    found = slant(drawn)
+    push = min(max(min(max(found, like.least_slant), like.most_slant) - found, -1.0), 1.0)
+    middle = len(drawn) / 2
+    room = int(np.ceil(abs(push) * middle)) + 1
+    padded = np.pad(drawn, [(0, 0), (room, room)])
+    return np.stack([np.roll(row, -int(np.floor(push * (y - middle) + 0.5))) for y, row in enumerate(padded)])
 
 
 def as_drawn_with(drawn: Array, like: Framing) -> Array:

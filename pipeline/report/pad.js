@@ -95,6 +95,28 @@
     return (2 * size) / ((outline * Math.PI) / 4);
   }
 
+  function slant(mask) {
+    let n = 0, y = 0, x = 0, yy = 0, xy = 0;
+    mask.at.forEach((inked, i) => {
+      if (!inked) return;
+      const row = Math.floor(i / mask.columns), column = i % mask.columns;
+      n += 1; y += row; x += column; yy += row * row; xy += row * column;
+    });
+    const along = yy * n - y * y;
+    return along ? -(xy * n - y * x) / along : 0;
+  }
+
+  function stoodUp(drawn) {
+    const { least_slant, most_slant } = data.framing, found = slant(drawn), middle = drawn.rows / 2;
+    const push = Math.min(Math.max(Math.min(Math.max(found, least_slant), most_slant) - found, -1), 1);
+    const room = Math.ceil(Math.abs(push) * middle) + 1, result = picture(drawn.rows, drawn.columns + 2 * room);
+    for (let y = 0; y < drawn.rows; y++) {
+      const start = y * result.columns + room - Math.floor(push * (y - middle) + 0.5);
+      result.at.set(drawn.at.subarray(y * drawn.columns, (y + 1) * drawn.columns), start);
+    }
+    return result;
+  }
+
   function asDrawnWith(drawn) {
     const { side } = bounds(drawn), width = strokeWidth(drawn);
     const share = (THIN * data.framing.stroke) / data.framing.side;
@@ -127,7 +149,7 @@
 
   function frame(ink) {
     const like = data.framing, [rows, columns] = data.image_shape;
-    const drawn = asDrawnWith(cutOut(ink)), { top, bottom, left, right } = bounds(drawn);
+    const drawn = asDrawnWith(stoodUp(cutOut(ink))), { top, bottom, left, right } = bounds(drawn);
     const scale = Math.max((bottom - top) / Math.min(like.side, rows), (right - left) / Math.min(like.side, columns));
     const small = resize(drawn, [top, bottom], [left, right], scale), [y, x] = centreOfMass(small);
     const place = (wanted, found, length, size) =>
