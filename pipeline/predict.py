@@ -54,7 +54,9 @@ def main(
     if show and seen:
         from pipeline.report.plots import png, tiles
 
-        titles = [f"{Path(answer['picture']).name}: {answer['classes'][0]['class']}" for answer in answers[:SHOWN]]
+        titles = [
+            f"{answer['classes'][0]['class']}\n{Path(answer['picture']).stem[-16:]}" for answer in answers[:SHOWN]
+        ]
         images = np.stack([image for _, image in seen[:SHOWN]])
         write_bytes(show, png(tiles(images, titles, "What the net saw", columns=min(8, max(4, len(images))))))
     if len(seen) < len(files):
