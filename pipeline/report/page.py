@@ -20,6 +20,7 @@ from pipeline.report.chart import line_chart, thinned
 from pipeline.report.metrics import Answers, by_class
 
 FOLDER = Path(__file__).parent
+CALLED = {"linear": "linear classifier", "two_layer": "two-layer net", "cnn": "convolutional net"}
 MOST_UNITS = 100  # of the first layer pictured
 MOST_POINTS = 400  # of the loss curve
 MOST_WEIGHTS = 600_000  # that the pad can have: two bytes each, and a third more as text, stay under 2 MB
@@ -40,7 +41,7 @@ def page(
     count = sum(array.size for array in weights.values())
     wrong = int(answers.confusion.sum() - answers.confusion.diagonal().sum())
     parts = {
-        "title": escape(f"{data['title']}, read by a {net['model'].replace('_', '-')} net"),
+        "title": escape(f"{data['title']}, read by a {CALLED.get(net['model'], net['model'])}"),
         "headline": definitions(
             {
                 "accuracy": f"{answers.headline['accuracy']:.2%}",
