@@ -10,6 +10,7 @@ Points = Sequence[tuple[float, float]]
 WIDTH, HEIGHT = 640, 320
 LEFT, RIGHT, TOP, BOTTOM = 56, 26, 12, 40
 TICKS = 5  # about
+LEAST = 1e-6  # of the values: what differs less is drawn as the same
 
 
 def line_chart(
@@ -42,7 +43,9 @@ def scale(low: float, high: float, start: float, stop: float) -> Callable[[float
 
 def ticks(low: float, high: float) -> list[float]:
     """Round numbers (1, 2 or 5 times a power of ten apart) from below `low` to above `high`, at least two."""
-    reach = high - low or abs(high) or 1.0
+    reach = high - low
+    if reach < LEAST * max(abs(low), abs(high), 1.0):  # a flat line
+        reach = max(abs(high), 1.0)
     power = 10.0 ** math.floor(math.log10(reach / TICKS))
     step = next(power * factor for factor in (1, 2, 5, 10) if reach / (power * factor) <= TICKS)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
