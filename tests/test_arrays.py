@@ -48,10 +48,11 @@ def test_the_layouts_hold_the_same_numbers(pixels):
 def test_a_saved_dataset_reads_back_with_what_it_says_of_itself(tmp_path):
     path = tmp_path / "dataset.npz"
     train = a.Split(np.zeros((4, 6), np.float32), a.one_hot(np.arange(4), 5))
-    a.save_dataset(path, {"train": train, "test": train}, {"name": "tiny", "class_names": ["ä"]})
+    about = {"name": "tiny", "class_names": ["ä"], "feature_shape": [2, 3], "held_out": "test"}
+    a.save_dataset(path, {"train": train, "test": train}, about)
     (read,) = a.load_splits(path, ["test"])
     assert read.labels.tolist() == [0, 1, 2, 3]
-    assert a.describe_dataset(path) == {"name": "tiny", "class_names": ["ä"]}
+    assert a.describe_dataset(path) == about
     with np.load(path, allow_pickle=False) as plain:  # and plain NumPy reads it as well
         assert set(plain) == {"about", "train_images", "train_labels", "test_images", "test_labels"}
 

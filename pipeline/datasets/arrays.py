@@ -12,8 +12,10 @@ import numpy as np
 
 from pipeline.errors import PipelineError
 from pipeline.npz import Array, read_npz, write_npz
+from pipeline.text import read_json
 
 ABOUT = "about"  # the member of dataset.npz that describes the others, as JSON
+FORM = {"class_names": [str], "feature_shape": [int], "held_out": {"validation", "test"}}
 SPLITS = ("train", "validation", "test")
 REMAKE = "make it again: python -m pipeline.convert"
 BRIGHTEST = 255
@@ -74,7 +76,7 @@ def save_dataset(path: Path, splits: dict[str, Split], about: dict[str, Any]) ->
 
 def describe_dataset(path: Path) -> dict[str, Any]:
     """What dataset.npz says of itself: data set, class names, splits, scale, layout, image shape."""
-    return dict(json.loads(str(read_npz(path, [ABOUT], REMAKE)[ABOUT])))
+    return read_json(str(read_npz(path, [ABOUT], REMAKE)[ABOUT]), path, FORM, REMAKE)
 
 
 def load_splits(path: Path, names: Iterable[str]) -> list[Split]:

@@ -1,6 +1,6 @@
 """The four published files as arrays, checked against each other and against what download said they are."""
 
-import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,17 @@ from pipeline.datasets.features import features
 from pipeline.datasets.idx import read_idx
 from pipeline.errors import PipelineError
 from pipeline.npz import Array
+from pipeline.text import read_json
 
 RAW = Path("data/raw")
 DESCRIPTION = "dataset.json"
+FILE = {"name": re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,99}")}  # in the folder, not beyond
+FORM = {
+    "title": str,
+    "class_names": [str],
+    "image_shape": [int],
+    "files": dict.fromkeys(("train_images", "train_labels", "test_images", "test_labels"), FILE),
+}
 REMAKE = "fetch it again: python -m pipeline.download"
 
 
@@ -61,18 +69,16 @@ def describe(folder: Path) -> dict[str, Any]:
     """What download wrote about the files in `folder`."""
     path = folder / DESCRIPTION
     try:
-        return dict(json.loads(path.read_bytes()))
+        return read_json(path.read_bytes(), path, FORM, REMAKE)
     except FileNotFoundError:
         raise PipelineError(f"{path} does not exist; {REMAKE}.") from None
-    except ValueError as error:
-        raise PipelineError(f"{path} is not the JSON that download wrote ({error}); {REMAKE}.") from None
 
 
 def check(split: Split, images: Path, labels: Path, shape: tuple[int, ...], classes: int) -> None:
     """Raise PipelineError unless images and labels are of one data set: shapes, counts, label range, contents."""
     found = split.images
     if found.dtype != np.uint8 or found.ndim != 3 or found.shape[1:] != shape or not len(found):
-        expected = f"uint8 images of {shape[0]} x {shape[1]}"
+        expected = f"uint8 images of {' x '.join(map(str, shape))}"
         raise PipelineError(f"{images}: expected {expected}, found {found.dtype} of shape {found.shape}; {REMAKE}.")
     if split.labels.shape != (len(found),):
         raise PipelineError(

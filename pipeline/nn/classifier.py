@@ -7,13 +7,25 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipeline.errors import PipelineError
-from pipeline.nn import build
+from pipeline.nn import MODELS, build
 from pipeline.nn.arithmetic import ARITHMETICS, Arithmetic
 from pipeline.nn.inference import logits
 from pipeline.nn.losses import LOSSES, softmax
 from pipeline.nn.model import Model
 from pipeline.nn.weights import REMAKE, load_weights
 from pipeline.npz import Array
+
+FORM = {
+    "net": {
+        "model": set(MODELS),
+        "arithmetic": set(ARITHMETICS),
+        "loss": set(LOSSES),
+        "input_shape": [int],
+        "classes": int,
+        "knobs": dict,
+    },
+    "data": {"sha256": str},
+}
 
 
 class Classifier(NamedTuple):
@@ -56,10 +68,13 @@ class Classifier(NamedTuple):
 
 def load_classifier(path: Path) -> Classifier:
     """The net in a model file. Raises PipelineError where the arrays are not those its description promises."""
-    arrays, about = load_weights(path)
+    arrays, about = load_weights(path, FORM)
     net = about["net"]
     ops = ARITHMETICS[net["arithmetic"]]
-    model = build(net["model"], ops, tuple(net["input_shape"]), net["classes"], **net["knobs"])
+    try:
+        model = build(net["model"], ops, tuple(net["input_shape"]), net["classes"], **net["knobs"])
+    except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+        raise PipelineError(f"{path}: there is no {net['model']} net of {net['knobs']} ({error}); {REMAKE}.") from None
     found = {name: (array.shape, array.dtype) for name, array in arrays.items()}
     expected = {name: (shape, ops.dtype) for name, shape in model.shapes.items()}
     if found != expected:
