@@ -22,7 +22,8 @@ from pipeline.errors import PipelineError
 PARAMS_FILE = Path("params.yaml")
 LARGEST_FILE = 1 << 16  # bytes
 
-ParamsFile = Annotated[Path, typer.Option("--params", metavar="PATH", help="The parameter file.")]
+# not checked by Typer, whose refusal takes five lines
+ParamsFile = Annotated[Path, typer.Option("--params", metavar="PATH", readable=False, help="The parameter file.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", "-S", metavar="KEY=VALUE", help="Override one parameter, as DVC spells it; repeatable."),
