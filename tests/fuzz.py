@@ -1,0 +1,393 @@
+"""Feed every reader of files a million damaged ones: each must be read, or refused with a PipelineError.
+
+python tests/fuzz.py                   a million inputs; half an hour
+python tests/fuzz.py --inputs 10000    a sample
+python tests/fuzz.py --record docs/fuzz.json     keep the figures for docs/faults.md
+
+No other exception or warning, no second of processor time, and no 256 MB more memory is allowed. An input that breaks
+this is saved in tests/corpus, whose files a test feeds again.
+"""
+
+import argparse
+import gzip
+import hashlib
+import json
+import random
+import re
+import resource
+import signal
+import sys
+import tempfile
+import time
+import warnings
+import zipfile
+from collections.abc import Callable, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pipeline.datasets.arrays import Split, describe_dataset, load_splits, save_dataset
+from pipeline.datasets.idx import decode_idx, encode_idx, read_idx, write_idx
+from pipeline.datasets.raw import load_raw
+from pipeline.errors import PipelineError
+from pipeline.nn import architecture, build
+from pipeline.nn.arithmetic import ARITHMETICS
+from pipeline.nn.checkpoints import Checkpoints, sound
+from pipeline.nn.classifier import load_classifier
+from pipeline.nn.weights import save_weights, size
+from pipeline.npz import read_npz, write_npz
+from pipeline.params import load_params
+
+ROOT = Path(__file__).parents[1]
+CORPUS = ROOT / "tests/corpus"
+SECONDS = 1.0  # of processor time a call
+MEMORY = 256 << 20  # bytes more than at the start
+
+Change = Callable[[random.Random, bytes], bytes]
+
+
+class Target(NamedTuple):
+    """A reader of files and what to feed it."""
+
+    share: int  # of the inputs
+    seeds: Sequence[bytes]
+    changes: Sequence[Change]
+    read: Callable[[Path], object]  # given a file of that content, in a folder of its own
+
+
+class Result(NamedTuple):
+    """Of one target; the last should be 0."""
+
+    target: str
+    inputs: int
+    refused: int
+    slowest: float  # seconds of processor time
+    found: int  # calls that broke the rules
+
+
+# what is done to the bytes of a file
+
+
+def flip(dice: random.Random, data: bytes) -> bytes:
+    at = dice.randrange(len(data))
+    return data[:at] + bytes([data[at] ^ 1 << dice.randrange(8)]) + data[at + 1 :]
+
+
+def cut(dice: random.Random, data: bytes) -> bytes:
+    return data[: dice.randrange(len(data))]
+
+
+def remove(dice: random.Random, data: bytes) -> bytes:
+    first = dice.randrange(len(data))
+    return data[:first] + data[first + dice.randrange(1, 20) :]
+
+
+def repeat(dice: random.Random, data: bytes) -> bytes:
+    first = dice.randrange(len(data))
+    last = first + dice.randrange(1, 60)
+    return data[:last] + data[first:last] * dice.randrange(1, 4) + data[last:]
+
+
+def append(dice: random.Random, data: bytes) -> bytes:
+    return data + dice.choice([b"\0", b"\n", data, dice.randbytes(dice.randrange(1, 40))])
+
+
+def exchange(dice: random.Random, data: bytes) -> bytes:
+    """Bytes from one place over those of another."""
+    source, target, count = dice.randrange(len(data)), dice.randrange(len(data)), dice.randrange(1, 20)
+    moved = data[source : source + count]
+    return data[:target] + moved + data[target + len(moved) :]
+
+
+def length(dice: random.Random, data: bytes) -> bytes:
+    """What may be a length, a size or an offset becomes another."""
+    width = dice.choice([1, 2, 4, 8])
+    number = dice.choice([0, 1, 2, 255, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**63, len(data)]) % 256**width
+    at = dice.randrange(len(data))
+    return data[:at] + number.to_bytes(width, dice.choice(["big", "little"])) + data[at + width :]
+
+
+def damage(dice: random.Random, data: bytes, *more: Change) -> bytes:
+    """One of the above, or several."""
+    for _ in range(dice.choice([1, 1, 1, 2, 5])):
+        data = (
+            dice.choice([flip, flip, cut, remove, repeat, append, exchange, length, length, *more])(dice, data) or b"\0"
+        )
+    return data
+
+
+# what is done to the contents, so that all checksums are right
+
+
+def inside_gzip(dice: random.Random, data: bytes) -> bytes:
+    return gzip.compress(damage(dice, gzip.decompress(data)), 1, mtime=0)
+
+
+def inside_zip(dice: random.Random, data: bytes) -> bytes:
+    """A member changed, dropped, doubled or renamed."""
+    with zipfile.ZipFile(BytesIO(data)) as archive:
+        members = [(member.filename, archive.read(member)) for member in archive.infolist()]
+    at = dice.randrange(len(members))
+    name, content = members[at]
+    match dice.randrange(8):
+        case 0:
+            del members[at]
+        case 1:
+            members.append((name + "x", content))
+        case 2:
+            members[at] = damage(dice, name.encode()).decode("latin-1") or "x", content
+        case _:
+            members[at] = name, damage(dice, content, header)
+    file = BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in members:
+            archive.writestr(name.replace("\0", "0"), content)
+    return file.getvalue()
+
+
+def header(dice: random.Random, data: bytes) -> bytes:
+    """The text of an .npy header."""
+    old, new = dice.choice(
+        [
+            (rb"'<f8'", b"'<f4'"),
+            (rb"'<f8'", b"'|O'"),
+            (rb"'<f8'", b"'<U999999999'"),
+            (rb"False", b"True"),
+            (rb"\(", b"(0, "),
+            (rb"\([0-9]+", b"(%d" % dice.choice([0, 1, 2**31, 2**63, 2**64, 10**30])),
+            (rb"\}", b"} "),
+            (rb" +\n", b"\n"),
+        ]
+    )
+    return re.sub(old, new, data, count=1)
+
+
+ODD = [None, True, 0, -1, 1.5, 1e400, 2**63, 10**30, "", "x", "relu", "\ud800", [], [1], {}, {"a": 1}, "9" * 5000]
+
+
+def inside_json(dice: random.Random, data: bytes) -> bytes:
+    """A value, anywhere, becomes another or is gone; or the text is damaged."""
+    try:
+        tree = json.loads(data)
+    except ValueError:
+        tree = None
+    if not isinstance(tree, dict | list) or dice.random() < 0.2:
+        return damage(dice, data)
+    places: list[tuple[Any, Any]] = []
+
+    def walk(branch: Any) -> None:
+        for key, value in list(branch.items() if isinstance(branch, dict) else enumerate(branch)):
+            places.append((branch, key))
+            if isinstance(value, dict | list):
+                walk(value)
+
+    walk(tree)
+    if places:
+        branch, key = dice.choice(places)
+        if dice.random() < 0.3:
+            del branch[key]
+        else:
+            branch[key] = dice.choice(ODD)
+    return json.dumps(tree).encode()
+
+
+def inside_about(dice: random.Random, data: bytes) -> bytes:
+    """The description in an .npz."""
+    with np.load(BytesIO(data)) as archive:
+        arrays = dict(archive)
+    text = inside_json(dice, str(arrays["about"]).encode()).decode("utf-8", "replace")
+    file = BytesIO()
+    np.savez(file, **arrays | {"about": np.array(text)})
+    return file.getvalue()
+
+
+def lines(dice: random.Random, data: bytes) -> bytes:
+    """A line of text doubled, dropped, indented or given another value."""
+    rows = data.split(b"\n")
+    at = dice.randrange(len(rows))
+    key = rows[at].partition(b":")[0]
+    values = [
+        b"!!python/object:a {}",
+        b"&a [*a]",
+        b"*a",
+        b"'",
+        b"{",
+        b"[[[",
+        b"-",
+        b".nan",
+        b"1e999",
+        b"0x10",
+        b"\t",
+        b"|",
+        b">",
+    ]
+    rows[at : at + 1] = dice.choice(
+        [[rows[at]] * 2, [], [b"  " + rows[at]], [rows[at].strip()], [key + b": " + dice.choice(values)], [b"- " * 60]]
+    )
+    return b"\n".join(rows)
+
+
+# the readers
+
+
+def read_array(path: Path) -> None:
+    data = path.read_bytes()
+    if encode_idx(decode_idx(data, str(path))) != data:
+        raise AssertionError("another array than was written")
+
+
+def read_gzip(path: Path) -> None:
+    read_idx(path.rename(path.with_suffix(".gz")))
+
+
+def read_description(path: Path) -> None:
+    """Of the four files, which lie beside it."""
+    load_raw(path.rename(path.with_name("dataset.json")).parent)
+
+
+def read_dataset(path: Path) -> None:
+    data = describe_dataset(path)
+    load_splits(path, ["train", data["held_out"]])
+
+
+def read_net(path: Path) -> None:
+    net = load_classifier(path)
+    net.require_data("0" * 64)
+    net.logits(np.zeros((2, 6), np.float32), 2)
+
+
+def targets(folder: Path) -> dict[str, Target]:
+    """Every reader with small sound files, for which `folder` is needed."""
+    arrays = [np.arange(24, dtype=np.uint8).reshape(2, 3, 4), np.arange(5, dtype=np.int16), np.zeros((0, 3))]
+    idx = [encode_idx(array) for array in arrays]
+    write_npz(folder / "a", {"a": np.arange(3.0), "b": np.ones((2, 2), np.float32), "about": np.array("{}")})
+    Checkpoints(folder, {}, 0).save(3, {"weights": np.arange(4.0), "losses": np.arange(3.0)})
+    (checkpoint,) = folder.glob("*.npz")
+    weights = small_net(folder / "weights")
+    splits = {name: Split(np.ones((4, 6), np.float32), np.arange(4)) for name in ("train", "test")}
+    save_dataset(folder / "dataset", splits, {"held_out": "test", "class_names": ["0", "1"], "feature_shape": [2, 3]})
+    params = re.sub(r" *#.*", "", (ROOT / "params.yaml").read_text()).encode()
+    inside = [damage, inside_zip]
+    return {
+        "idx": Target(30, idx, [damage], read_array),
+        "gzip": Target(20, [gzip.compress(each, mtime=0) for each in idx], [damage, inside_gzip], read_gzip),
+        "npz": Target(20, [(folder / "a").read_bytes()], inside, read_npz),
+        "checkpoint": Target(8, [checkpoint.read_bytes()], inside, sound),
+        "dataset": Target(8, [(folder / "dataset").read_bytes()], [*inside, inside_about], read_dataset),
+        "weights": Target(8, [weights], [*inside, inside_about], read_net),
+        "description": Target(4, [description(folder)], [inside_json], read_description),
+        "params": Target(2, [params], [damage, lines, lines], load_params),
+    }
+
+
+def small_net(path: Path) -> bytes:
+    ops = ARITHMETICS["exact"]
+    knobs = architecture("two_layer", {"hidden": 5, "activation": "sigmoid"})
+    shapes = build("two_layer", ops, (6,), 2, **knobs).shapes
+    net = {
+        "model": "two_layer",
+        "knobs": knobs,
+        "input_shape": [6],
+        "classes": 2,
+        "arithmetic": "exact",
+        "loss": "hinge",
+    }
+    save_weights(path, np.ones(size(shapes)), shapes, {"net": net, "data": {"sha256": "0" * 64}})
+    return path.read_bytes()
+
+
+def description(folder: Path) -> bytes:
+    """Also writes the four files."""
+    files = {}
+    for split in ("train", "test"):
+        for part, array in (("images", np.arange(24).reshape(2, 3, 4)), ("labels", np.arange(2))):
+            files[f"{split}_{part}"] = {"name": f"{split}-{part}"}
+            write_idx(folder / f"{split}-{part}", array.astype(np.uint8))
+    return json.dumps({"title": "t", "class_names": ["x", "o"], "image_shape": [3, 4], "files": files}).encode()
+
+
+# the loop
+
+
+class TooLong(Exception):
+    """A call that took its second."""
+
+
+def too_long(*_: object) -> None:
+    raise TooLong
+
+
+def verdict(target: Target, data: bytes, folder: Path) -> str:
+    """'read', 'refused', or what is wrong."""
+    path = folder / "file"
+    path.write_bytes(data)
+    signal.signal(signal.SIGPROF, too_long)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    try:
+        target.read(path)
+    except PipelineError as error:
+        return "refused" if "\n" not in str(error) else f"two lines: {error}"
+    except OSError as error:
+        return "refused" if error.errno else f"{type(error).__name__}: {error}"  # reported as one line, too
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+    return "read"
+
+
+def fuzz(name: str, target: Target, inputs: int, folder: Path, dice: random.Random) -> Result:
+    refused, slowest, found = 0, 0.0, set()
+    for _ in range(inputs):
+        data = dice.choice(target.changes)(dice, dice.choice(target.seeds))
+        start = time.process_time()
+        said = verdict(target, data, folder)
+        slowest = max(slowest, time.process_time() - start)
+        refused += said == "refused"
+        if said not in ("read", "refused") and said not in found:
+            found.add(said)
+            save(name, data, said)
+    return Result(name, inputs, refused, round(slowest, 3), len(found))
+
+
+def save(name: str, data: bytes, said: str) -> None:
+    CORPUS.mkdir(exist_ok=True)
+    path = CORPUS / f"{name}-{hashlib.sha256(data).hexdigest()[:8]}"
+    path.write_bytes(data)
+    print(f"{path}: {said[:300]}", file=sys.stderr, flush=True)
+
+
+def confine() -> None:
+    """Bound the memory of this process; warnings are errors."""
+    warnings.simplefilter("error")
+    now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (now + MEMORY, resource.RLIM_INFINITY))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--inputs", type=int, default=1_000_000, help="how many, of all kinds together")
+    parser.add_argument("--seed", type=int, default=0, help="of the damage")
+    parser.add_argument("--only", help="one target")
+    parser.add_argument("--record", type=Path, help="a JSON file for the figures")
+    asked = parser.parse_args()
+    results = []
+    shm = "/dev/shm" if Path("/dev/shm").is_dir() else None
+    with tempfile.TemporaryDirectory(dir=shm) as folder:
+        chosen = targets(Path(folder))
+        confine()
+        print("  ".join(f"{field:>12}" for field in Result._fields))
+        for name, target in chosen.items():
+            if asked.only in (None, name):
+                count = asked.inputs * target.share // 100
+                results.append(fuzz(name, target, count, Path(folder), random.Random(f"{asked.seed} {name}")))
+                print("  ".join(f"{cell:>12}" for cell in results[-1]), flush=True)
+    if asked.record:
+        asked.record.write_text(json.dumps([result._asdict() for result in results], indent=2) + "\n")
+    sys.exit(any(result.found for result in results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""What the fuzzer has found is fed again, and a sample of what it tries."""
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fuzz import CORPUS, ROOT, targets, verdict
+
+NAMES = ("idx", "gzip", "npz", "checkpoint", "dataset", "weights", "description", "params")
+
+
+@pytest.mark.parametrize("path", sorted(CORPUS.iterdir()), ids=lambda path: path.name)
+def test_what_was_once_found_is_read_or_refused(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "seeds").mkdir()
+    target = targets(tmp_path / "seeds")[path.name.partition("-")[0]]
+    assert verdict(target, path.read_bytes(), tmp_path / "seeds") in ("read", "refused")
+
+
+def test_every_reader_takes_the_sound_files(tmp_path: Path) -> None:
+    found = targets(tmp_path)
+    assert tuple(found) == NAMES
+    assert sum(target.share for target in found.values()) == 100
+    for target in found.values():
+        for seed in target.seeds:
+            assert verdict(target, seed, tmp_path) == "read"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_damage_depends_on_the_dice_alone_and_does_some(name: str, tmp_path: Path) -> None:
+    target = targets(tmp_path)[name]
+    for change in target.changes:
+        results = {change(random.Random(i), target.seeds[0]) for i in range(50)}
+        assert results == {change(random.Random(i), target.seeds[0]) for i in range(50)}
+        assert len(results - {target.seeds[0]}) > 10
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux how much memory it has")
+def test_a_sample_of_damaged_files_is_read_or_refused() -> None:
+    done = subprocess.run(
+        [sys.executable, "tests/fuzz.py", "--inputs", "10000"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
