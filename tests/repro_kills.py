@@ -1,0 +1,84 @@
+"""`dvc repro` on the bundled digits, killed at a random moment and started again: its outputs must be the same."""
+
+import hashlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from clone import Clone
+
+REPRO = ["dvc", "repro", "examples/digits/dvc.yaml"]
+WHO = {"dvc and its stage": True, "dvc alone": False}
+
+
+class Result(NamedTuple):
+    """Of one way to kill; the last two should be 0."""
+
+    killed: str
+    runs: int
+    before_its_end: int  # of the run; the others had ended before they could be killed
+    failed: int  # the next dvc repro
+    different: int  # the outputs, from those of an undisturbed run
+
+
+def wrong(result: Result) -> int:
+    return result.failed + result.different
+
+
+def outputs(clone: Clone) -> dict[str, str]:
+    """What dvc.lock says of every output, and the SHA-256 of the file there."""
+    folder = clone.folder / "examples/digits"
+    recorded = [out for stage in clone.lock("examples/digits/dvc.lock").values() for out in stage["outs"]]
+    return {f"{out}": hashlib.sha256((folder / out["path"]).read_bytes()).hexdigest() for out in recorded}
+
+
+def repro(clone: Clone) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        REPRO,
+        cwd=clone.folder,
+        env=clone.environment,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def fresh(folder: Path, name: str) -> Clone:
+    (folder / name).mkdir()
+    return Clone(folder / name / "clone", PIPELINE_MIRRORS="")
+
+
+def kill_often(folder: Path, runs: int, seed: int = 0) -> list[Result]:
+    """Both ways to kill, each so many times."""
+    clone, start = fresh(folder, "undisturbed"), time.monotonic()
+    assert repro(clone).wait() == 0
+    lasts, golden = time.monotonic() - start, outputs(clone)
+    moments, results = random.Random(seed), []
+    for who, everything in WHO.items():
+        counts = [0, 0, 0]
+        for i in range(runs):
+            found = kill(fresh(folder, f"{who} {i}"), everything, moments.uniform(0, lasts), golden)
+            counts = [count + one for count, one in zip(counts, found, strict=True)]
+        results.append(Result(who, runs, *counts))
+    return results
+
+
+def kill(clone: Clone, everything: bool, moment: float, golden: dict[str, str]) -> tuple[bool, bool, bool]:
+    """Whether it was killed before its end, the next run failed, and the outputs are others."""
+    first = repro(clone)
+    time.sleep(moment)
+    running = first.poll() is None
+    if running and everything:
+        os.killpg(first.pid, signal.SIGKILL)
+    else:
+        first.kill()
+    first.wait()
+    failed = repro(clone).wait() != 0
+    different = outputs(clone) != golden
+    shutil.rmtree(clone.folder.parent)
+    return running, failed, different

@@ -1,0 +1,52 @@
+"""A sample of what tests/chaos.py does in full: faults at calls of every stage, and dvc repro killed."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import repro_kills
+import sweep
+
+EVERY = 31  # calls; a prime, so that no kind of call is always passed over
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="strace traces Linux")]
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sweep.Workshop]:
+    if not can_trace():
+        missing = "NO CALL IS MADE TO FAIL: strace is missing, or may not trace here; apt-get install strace"
+        pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
+    folder = tmp_path_factory.mktemp("sweep")
+    with sweep.workshop(folder / "of the stages") as made:
+        yield made
+
+
+def can_trace() -> bool:
+    return bool(shutil.which("strace")) and not subprocess.run(["strace", "-o", os.devnull, "true"]).returncode
+
+
+@pytest.mark.parametrize("fault", sweep.FAULTS)
+@pytest.mark.parametrize(
+    "stage",
+    [f"{rows}-{stage}" for rows, stage in zip(("D53-D55-D59", "C22", "T1-T10", "E6"), sweep.STAGES, strict=True)],
+)
+def test_no_fault_at_any_call_makes_a_wrong_file(workshop: sweep.Workshop, stage: str, fault: str) -> None:
+    result = sweep.sweep(workshop, stage.rpartition("-")[2], fault, EVERY, first=len(fault))
+    assert result.injected > 3
+    assert sweep.wrong(result) == 0, result
+
+
+def test_the_sweep_finds_what_is_wrong_with_a_naive_download(workshop: sweep.Workshop) -> None:
+    result = sweep.sweep(workshop, "naive", "SIGKILL", every=3)
+    assert result.corrupt > 0
+    assert result.unhealed > 0
+
+
+def test_T1_T12_dvc_repro_killed_and_started_again_ends_on_the_same_bytes(tmp_path: Path) -> None:
+    for result in repro_kills.kill_often(tmp_path, runs=2):
+        assert repro_kills.wrong(result) == 0, result
