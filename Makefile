@@ -17,7 +17,8 @@ setup: .venv/.ready ## install the pinned packages into .venv, once
 demo: setup ## the whole pipeline on the bundled digits, without network: metrics and pictures
 	@$(RUN) dvc repro $(DIGITS)/dvc.yaml
 	@awk -F '[": ,]+' '/^  "[a-z]+": [0-9]/ { printf "%-9s %.4g\n", $$2, $$3 }' $(DIGITS)/data/evaluation/metrics.json
-	@echo "pictures  $(DIGITS)/data/evaluation/" && cd $(DIGITS)/data/evaluation && ls *.png
+	@echo "pictures  $(DIGITS)/data/evaluation/*.png"
+	@echo "a page with all of it, and a pad to draw on:  $(DIGITS)/data/evaluation/report.html"
 
 test: setup ## every test; make test PYTEST="-m 'not slow'" leaves the slow ones out
 	@$(RUN) python -m pytest $(PYTEST)
@@ -51,9 +52,12 @@ fuzz: setup ## a million damaged files: no crash, no hang, no flood
 audit: ## known weaknesses of the pinned packages (needs uv, and the network)
 	uvx pip-audit --strict --require-hashes --disable-pip --requirement requirements.txt
 
-lock: ## pin the newest packages in requirements.txt, for all supported Pythons at once (needs uv)
-	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	    --no-annotate --custom-compile-command "make lock" --extra dev pyproject.toml --output-file requirements.txt
+COMPILE = uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+    --no-annotate --custom-compile-command "make lock"
+
+lock: ## pin the newest packages in requirements*.txt, for all supported Pythons at once (needs uv)
+	$(COMPILE) --extra dev pyproject.toml --output-file requirements.txt
+	printf '%s\n' onnx onnxruntime safetensors | $(COMPILE) - --constraint requirements.txt --output-file requirements-export.txt
 
 clean: ## remove .venv and the tools' caches; data and DVC's cache stay
 	rm -rf .venv build *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
