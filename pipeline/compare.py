@@ -64,7 +64,8 @@ def read_run(name: str) -> Run:
         texts = {file: read(str(here / file), rev=name) for file in ("params.yaml", "data/evaluation/metrics.json")}
         curves = read(str(here / "data/model/accuracy.csv"), rev=name)
     except (DvcException, SCMError, OSError) as error:
-        raise PipelineError(f"nothing to compare at {name}: {str(error).rstrip('.')}; run dvc repro there, or name another.") from None
+        reason = str(error).rstrip(".")
+        raise PipelineError(f"nothing to compare at {name}: {reason}; run dvc repro there, or name another.") from None
     params, metrics = (parse(text) for text in texts.values())
     flat = {f"{section}.{key}": value for section, keys in params.items() for key, value in keys.items()}
     return Run(name, flat, metrics, columns(curves))

@@ -3,9 +3,10 @@
 python tests/faults_table.py > docs/faults.md
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 
-from faults import UNTESTED, collected, sections, by_row
+from faults import ROOT, UNTESTED, by_row, collected, sections
 
 INTRODUCTION = """\
 # What can go wrong, and what happens then
@@ -23,9 +24,44 @@ Whatever happens, five things hold:
 """
 
 
+SWEEP = """\
+## Every call made to fail
+
+`make chaos` injects SIGKILL, ENOSPC and EIO at every file and socket call that a stage makes, one a run, and looks at
+what is left. *Corrupt*: an output that is neither absent nor the old nor the new one. *Untidy*: not one line and exit
+code 1, or success without the outputs. *Unhealed*: the next run without the fault failed or left other files. The naive
+downloader is `tests/naive_download.py`, which writes to the final name and trusts what is there.
+"""
+
+KILLS = """\
+It also kills `dvc repro` on the bundled digits at random moments and starts it again. *Different*: an output, or what
+`dvc.lock` says of it, is not that of an undisturbed run.
+"""
+
+FUZZ = """\
+## Damaged files
+
+`make fuzz` feeds every reader of files with damaged ones: flipped bits, wrong lengths, cut, doubled and moved parts,
+and contents changed under sound checksums. Each must be read, or refused in one line, within a second of processor time
+and 256 MB. *Found*: those that were not.
+"""
+
+
 def page(tests: Mapping[str, Sequence[str]]) -> str:
     """docs/faults.md, given row -> file::test."""
-    return "\n".join([INTRODUCTION, *lines(tests)])
+    chaos, fuzz = (json.loads((ROOT / f"docs/{name}.json").read_text()) for name in ("chaos", "fuzz"))
+    figures = [SWEEP, *table(chaos["sweep"]), KILLS, *table(chaos["repro"]), FUZZ, *table(fuzz)]
+    return "\n".join([INTRODUCTION, *figures, *lines(tests)])
+
+
+def table(records: Sequence[Mapping[str, object]]) -> Iterator[str]:
+    """Records with the same keys, the first of which names them."""
+    yield "| " + " | ".join(key.replace("_", " ").capitalize() for key in records[0]) + " |"
+    yield "|---" + "|---:" * (len(records[0]) - 1) + "|"
+    for record in records:
+        cells = [f"{value:,}" if isinstance(value, int) else str(value) for value in record.values()]
+        yield f"| {' | '.join(cells)} |"
+    yield ""
 
 
 def lines(tests: Mapping[str, Sequence[str]]) -> Iterator[str]:

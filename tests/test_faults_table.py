@@ -1,7 +1,7 @@
 """Every row of the fault table has a test, or a reason why not, and docs/faults.md says which."""
 
 import pytest
-from faults import ROOT, UNTESTED, collected, rows, rows_of, by_row
+from faults import ROOT, UNTESTED, by_row, collected, rows, rows_of
 from faults_table import page
 
 

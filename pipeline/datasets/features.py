@@ -34,8 +34,9 @@ def edges(pixels: Array) -> Array:
 def fourier(pixels: Array) -> Array:
     """log(1 + |F|) of the discrete Fourier transform F of pixels 0-255, divided by its largest possible value.
 
-    (N, F, 2 F - 1): rows of vertical frequency 0, 1, ..., F - 1, columns of horizontal frequency 1 - F, ..., F - 1, with
-    F = FREQUENCIES or what half the side allows; the missing half mirrors this one. Blind to where a digit is.
+    (N, F, 2 F - 1): rows of vertical frequency 0 to F - 1, columns of horizontal frequency 1 - F to F - 1, with F =
+    FREQUENCIES or what half the side allows; the missing half mirrors this one. Blind to where a digit is, and to half
+    a turn: a 6 and a 9 look alike.
     """
     _, rows, columns = pixels.shape
     vertical = waves(rows, np.arange(min(FREQUENCIES, rows // 2)))
