@@ -4,7 +4,7 @@ python tests/stage_server.py FOLDER runs all stages in FOLDER first, which holds
 matplotlib load when they are first used is loaded then, and the pictures are drawn, for which matplotlib reads its
 fonts some 20,000 times and which are kept for runs with the same results.
 
-A command is a line of JSON: stage, folder, file for its output. The child stops itself before the stage begins, so that
+A command is a line of JSON: stage, folder, file for its errors. The child stops itself before the stage begins, so that
 strace can attach and count from there; the answers are its process id and, when it has ended, its status as wait
 knows it.
 """
@@ -48,12 +48,12 @@ def warm_up(folder: str) -> None:
             stage()
 
 
-def become(folder: str, output: str) -> None:
+def become(folder: str, errors: str) -> None:
     """Be a process that was started in `folder` for this alone."""
     os.setsid()
     os.chdir(folder)
-    written = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    for descriptor, source in ((0, os.open(os.devnull, os.O_RDONLY)), (1, written), (2, written)):
+    nothing, written = os.open(os.devnull, os.O_RDWR), os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for descriptor, source in enumerate((nothing, nothing, written)):
         os.dup2(source, descriptor)
     os.kill(os.getpid(), signal.SIGSTOP)
 
@@ -84,7 +84,7 @@ if __name__ == "__main__":
     warm_up(sys.argv.pop())
     STAGES["naive"] = naive_download.app
     for line in sys.stdin:
-        stage, folder, output = json.loads(line)
+        stage, folder, errors = json.loads(line)
         child = os.fork()
         if not child:
             break
@@ -92,5 +92,5 @@ if __name__ == "__main__":
         print(os.waitpid(child, 0)[1], flush=True)
     else:
         sys.exit()
-    become(folder, output)
+    become(folder, errors)
     leave(STAGES[stage])

@@ -100,18 +100,18 @@ class Workshop:
         )
 
     def run(self, stage: str, *tracing: str) -> tuple[Path, int, str]:
-        """Copy the stage's folder and run it there, under strace if it is told what to do: folder, status, output."""
+        """Copy the stage's folder and run it there, under strace if it is told what to do: folder, status, stderr."""
         folder = self.folder / "now"
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(self.folder / stage, folder, copy_function=shutil.copy)
         return folder, *self.again(stage, *tracing)
 
     def again(self, stage: str, *tracing: str) -> tuple[int, str]:
-        """The same in the same folder: status, output."""
-        folder, output = self.folder / "now", self.folder / "output"
+        """The same in the same folder: status, stderr."""
+        folder, errors = self.folder / "now", self.folder / "errors"
         assert self.server.stdin
         assert self.server.stdout
-        print(json.dumps([stage, str(folder), str(output)]), file=self.server.stdin, flush=True)
+        print(json.dumps([stage, str(folder), str(errors)]), file=self.server.stdin, flush=True)
         process = int(self.server.stdout.readline())
         wait_until(partial(is_stopped, process))
         if tracing:
@@ -125,7 +125,7 @@ class Workshop:
         status = int(self.server.stdout.readline())
         if tracing:
             strace.wait()
-        return status, output.read_text(errors="replace")
+        return status, errors.read_text(errors="replace")
 
     def close(self) -> None:
         self.server.communicate()
@@ -180,19 +180,19 @@ def sweep(workshop: Workshop, stage: str, fault: str, every: int = 1, first: int
     counts: Counter[str] = Counter()
     for name, number in points(workshop, stage)[first % every :: every]:
         injection = f"inject={name}:{FAULTS[fault]}:when={number}"
-        folder, status, output = workshop.run(stage, "-e", f"trace={name}", "-e", injection)
+        folder, status, errors = workshop.run(stage, "-e", f"trace={name}", "-e", injection)
         trace = (workshop.folder / "trace").read_text()
         if "INJECTED" not in trace and "killed by SIGKILL" not in trace:
             continue  # this run made fewer such calls
         counts["injected"] += 1
         wrong = [
             "corrupt" if not sound(folder, stage, old, new) else "",
-            "untidy" if fault != "SIGKILL" and not tidy(folder, stage, status, output, new) else "",
+            "untidy" if fault != "SIGKILL" and not tidy(folder, stage, status, errors, name, new) else "",
             "unhealed" if not healed(workshop, stage, folder, new) else "",
         ]
         counts.update(filter(None, wrong))
         if any(wrong) and stage != "naive":
-            print(f"{stage}, {fault} at {name} {number}: {' '.join(wrong)}, status {status}: {output}", file=sys.stderr)
+            print(f"{stage}, {fault} at {name} {number}: {' '.join(wrong)}, status {status}: {errors}", file=sys.stderr)
     return Result(stage, fault, *(counts[column] for column in Result._fields[2:]))
 
 
@@ -205,13 +205,14 @@ def sound(folder: Path, stage: str, old: Files, new: Files) -> bool:
     return all(content in (old.get(name), new.get(name)) for name, content in found.items())
 
 
-def tidy(folder: Path, stage: str, status: int, output: str, new: Files) -> bool:
-    """Whether a stage said in one line that it failed, or did not; 120 is Python's for an output that cannot be."""
+def tidy(folder: Path, stage: str, status: int, errors: str, call: str, new: Files) -> bool:
+    """Whether a stage said in one line that it failed, unless that could not be written, or did not fail."""
     code = os.waitstatus_to_exitcode(status)
     if code == 0:
-        return outputs(folder, stage) == new
-    complaints = [line for line in output.splitlines() if "rror" in line]
-    return code in (1, 120) and "Traceback" not in output and len(complaints) <= 1
+        return outputs(folder, stage) == new and not errors
+    if not errors and call == "write":
+        return code in (1, 120)  # Python's own for an output that cannot be flushed
+    return code == 1 and errors.startswith("error: ") and errors.count("\n") == 1
 
 
 def healed(workshop: Workshop, stage: str, folder: Path, new: Files) -> bool:
