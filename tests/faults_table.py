@@ -49,6 +49,8 @@ and 256 MB. *Found*: those that were not.
 
 def page(tests: Mapping[str, Sequence[str]]) -> str:
     """docs/faults.md, given row -> file::test."""
+    if not (ROOT / "docs/chaos.json").exists():  # for the hour that the first complete run takes
+        return "\n".join([INTRODUCTION, *lines(tests)])
     chaos, fuzz = (json.loads((ROOT / f"docs/{name}.json").read_text()) for name in ("chaos", "fuzz"))
     figures = [SWEEP, *table(chaos["sweep"]), KILLS, *table(chaos["repro"]), FUZZ, *table(fuzz)]
     return "\n".join([INTRODUCTION, *figures, *lines(tests)])
