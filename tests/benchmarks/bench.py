@@ -20,12 +20,12 @@ import alone  # noqa: F401 - before NumPy
 import converting
 import numerical
 import numpy as np
-from data import Work, have_mnist, mnist
 from growth import growth
-from ours import Ours, Plain, Products, first_weights
+from ours import Exact, Float64, Ours, Plain, Products, first_weights
 from peers import PEERS
 from picture import draw
 from threadpoolctl import threadpool_info
+from works import Work, have_mnist, mnist
 
 from pipeline.files import write_bytes
 from pipeline.text import table
@@ -74,13 +74,14 @@ def environment(real):
         f"{package} {metadata.version(package)}" for package in packages if find_spec(MODULES.get(package, package))
     ]
     yield f"{', '.join(found)}; {blas['internal_api']} {blas['version']} for {blas['architecture']}, one thread"
-    yield f"MNIST{'' if real else '-like synthetic pixels'}; float32; medians of {SHOTS} shots in turn, processor time"
+    pixels = "MNIST" if real else "synthetic pixels as sparse as MNIST's"
+    yield f"{pixels}; float32 unless said; medians of {SHOTS} shots in turn, processor time"
 
 
 def compare(work, images, labels):
     """(contender, median, spread) in microseconds a step, ours first."""
     weights = first_weights(work, images)
-    makers = [maker for maker in (Ours, Plain, Products, *PEERS) if maker.can(work)]
+    makers = [maker for maker in (Ours, Plain, Float64, Exact, Products, *PEERS) if maker.can(work)]
     contenders = [maker(work, weights, images, labels) for maker in makers]
     batches = np.random.default_rng(0).integers(0, len(images), (work.steps, work.batch))
     for contender in contenders:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from data import FOLDER
+from works import FOLDER
 
 from pipeline.datasets.arrays import Split, save_dataset
 from pipeline.datasets.framing import framing

@@ -5,8 +5,8 @@ import tracemalloc
 from statistics import median
 
 import numpy as np
-from data import Work
 from ours import Ours, first_weights
+from works import Work
 
 
 def growth(images, labels):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from pipeline.nn import architecture, build
-from pipeline.nn.arithmetic import ARITHMETICS
+from pipeline.nn.arithmetic import ARITHMETICS, inputs
 from pipeline.nn.choices import fast_steps
 from pipeline.nn.gradients import backprop
 from pipeline.nn.initializers import glorot, initialize
@@ -57,10 +57,34 @@ class Ours(Plain):
     """What `python -m pipeline.train` does."""
 
     name = "ours"
+    arithmetic = "float32"
+
+    def __init__(self, work, weights, images, labels):
+        ops = ARITHMETICS[self.arithmetic]
+        theirs = {name: array.astype(ops.dtype) for name, array in weights.items()}
+        super().__init__(work, theirs, inputs(ops, images), labels, ops)
 
     def start(self, work, ops, images, labels):
-        net = {"model": work.model, "knobs": knobs(work), "loss": LOSS, "arithmetic": "float32"}
+        net = {"model": work.model, "knobs": knobs(work), "loss": LOSS, "arithmetic": self.arithmetic}
         self.steps = fast_steps(net, ops, self.model, sgd(work.rate), work.batch, self.flat, {}, images, labels)
+
+
+class Float64(Ours):
+    """The same with twice the digits."""
+
+    name = "ours, float64"
+    arithmetic = "float64"
+
+    @staticmethod
+    def can(work):
+        return work.batch > 1
+
+
+class Exact(Float64):
+    """The same with the same bits on every machine, which is the default."""
+
+    name = "ours, exact"
+    arithmetic = "exact"
 
 
 class Products:

@@ -8,7 +8,7 @@ import importlib.util
 
 import numpy as np
 import tutorial
-from data import ORDER
+from works import ORDER
 
 
 class Tutorial:
