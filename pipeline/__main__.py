@@ -1,0 +1,36 @@
+"""Every command behind one name, with completion for the shell: `pipeline train --help`, `python -m pipeline train`."""
+
+from importlib import import_module, metadata
+from typing import Annotated
+
+import typer
+
+COMMANDS = (
+    *("download", "convert", "train", "evaluate"),
+    *("predict", "weights", "export", "features", "compare", "gradcheck", "verify"),
+)
+
+
+def main() -> None:
+    """Run the command that is named; each is also a module, and DVC runs those."""
+    app = typer.Typer(no_args_is_help=True, help="Handwritten digits with NumPy alone, to the same bits everywhere.")
+    app.callback(invoke_without_command=True)(options)
+    for name in COMMANDS:
+        app.command(name)(import_module(f"pipeline.{name}").main)
+    app(prog_name="pipeline")
+
+
+def options(
+    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version and exit.")] = False,
+) -> None:
+    """Handwritten digits with NumPy alone, to the same bits everywhere.
+
+    `pipeline --install-completion` teaches your shell the commands and their options.
+    """
+    if version:
+        typer.echo(f"pipeline {metadata.version('reproducible-mnist-pipeline')}")
+        raise typer.Exit
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""All commands stand behind one name; help is quick, teaches by an example, and states the version."""
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.__main__ import COMMANDS
+
+ROOT = Path(__file__).parents[1]
+
+
+def pipeline(*arguments: str) -> str:
+    command = [sys.executable, "-m", "pipeline", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_every_module_that_is_a_command_is_named():
+    modules = {
+        path.stem for path in (ROOT / "pipeline").glob("*.py") if "app = typer.Typer(" in path.read_text("utf-8")
+    }
+    assert modules - {"__main__"} == set(COMMANDS)
+
+
+def test_the_version_is_that_of_the_project():
+    (version,) = re.findall(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text("utf-8"), re.MULTILINE)
+    assert pipeline("--version") == f"pipeline {version}\n"
+
+
+def test_help_lists_every_command():
+    shown = pipeline("--help")
+    assert all(f"│ {name} " in shown for name in COMMANDS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_a_command_teaches_by_an_example(name):
+    shown = " ".join(pipeline(name, "--help").split())
+    assert "Example:" in shown
+    assert f"python -m pipeline.{name}" in shown
+
+
+def test_help_is_quick():
+    start = time.perf_counter()
+    pipeline("--help")
+    assert time.perf_counter() - start < 2  # seconds, on a machine as busy as one that runs tests; 0.3 on a quiet one
