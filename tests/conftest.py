@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,6 +45,22 @@ def _no_proxies(monkeypatch):
 def server():
     with serving() as server:
         yield server
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[Path]:
+    """A folder of somebody without root's right to do anything anywhere, who runs the test."""
+    if sys.platform == "win32":
+        pytest.skip("no file here is kept from its owner by its mode")
+    user = os.geteuid()
+    with tempfile.TemporaryDirectory() as name:
+        if user == 0:
+            os.chown(name, 65534, -1)
+            os.seteuid(65534)
+        try:
+            yield Path(name)
+        finally:
+            os.seteuid(user)
 
 
 @pytest.fixture
