@@ -20,6 +20,11 @@ class Stopped(Exception):
         self.signal_number = signal_number
 
 
+def one_line(error: Exception) -> str:
+    """The message, whatever a damaged file put into it: nothing that a terminal would obey."""
+    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(str(error).split()))
+
+
 def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
     """Make a command print what a user can mend as one line on stderr and exit with code 1."""
 
@@ -28,7 +33,7 @@ def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*args, **kwargs)
         except PipelineError as error:
-            sys.exit(f"error: {' '.join(str(error).split())}")
+            sys.exit(f"error: {one_line(error)}")
         except Stopped as stopped:
             print(stopped, file=sys.stderr)
             sys.exit(128 + stopped.signal_number)

@@ -9,6 +9,7 @@ import io
 import math
 import os
 import re
+import sys
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -139,4 +140,7 @@ def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
     count = math.prod(shape)
     if header.end() + count * dtype.itemsize != len(content):
         raise ValueError(f"{member.filename} claims {shape} of {dtype}, which is not what it holds")
-    return np.frombuffer(content, dtype, count, header.end()).reshape(shape)
+    array = np.frombuffer(content, dtype, count, header.end())
+    if dtype.kind == "U" and (array.view("<u4") > sys.maxunicode).any():
+        raise ValueError(f"{member.filename} holds text that is none")
+    return array.reshape(shape)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.errors import PipelineError, reports_errors
+from pipeline.errors import PipelineError, one_line, reports_errors
 
 if TYPE_CHECKING:  # the rest is imported where it is used: help need not wait for it
     from pipeline.nn.classifier import Classifier
@@ -94,7 +94,7 @@ def look(files: list[Path], data: Mapping[str, Any]) -> Iterator[tuple[str, "Arr
         except OSError as error:
             typer.echo(f"error: {path} cannot be read: {error.strerror}.", err=True)
         except PipelineError as error:
-            typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+            typer.echo(f"error: {one_line(error)}", err=True)
 
 
 def classify(net: "Classifier", seen: list[tuple[str, "Array"]]) -> list[dict[str, Any]]:

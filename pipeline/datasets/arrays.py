@@ -16,7 +16,6 @@ from pipeline.text import read_json
 
 ABOUT = "about"  # the member of dataset.npz that describes the others, as JSON
 FORM = {"class_names": [str], "feature_shape": [int], "held_out": {"validation", "test"}}
-SPLITS = ("train", "validation", "test")
 REMAKE = "make it again: python -m pipeline.convert"
 BRIGHTEST = 255
 BLOCK = 4096  # images normalized at a time, so that no second copy of a whole split is ever held
@@ -86,6 +85,9 @@ def load_splits(path: Path, names: Iterable[str]) -> list[Split]:
     """
     names = list(names)
     arrays = read_npz(path, [f"{name}_{part}" for name in names for part in Split._fields], REMAKE)
+    for name, array in arrays.items():
+        if array.dtype.kind not in "fiu" or not array.ndim:
+            raise PipelineError(f"{path}: {name} is {array.dtype} of shape {array.shape}, expected numbers; {REMAKE}.")
     splits = [Split(arrays[f"{name}_images"], class_indices(arrays[f"{name}_labels"])) for name in names]
     for name, split in zip(names, splits, strict=True):
         if len(split.images) != len(split.labels) or not len(split.images):

@@ -62,7 +62,9 @@ def load_weights(path: Path, form: Any = FORM) -> tuple[dict[str, Array], dict[s
 
 
 def require_finite(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Raise PipelineError for the first array with NaN or infinity in it."""
+    """Raise PipelineError for the first array that is not of fractions, or has NaN or infinity in it."""
     for name, array in arrays.items():
+        if array.dtype.kind != "f":
+            raise PipelineError(f"{path}: {name} is an array of {array.dtype}, expected fractions; {REMAKE}.")
         if not np.isfinite(array).all():
             raise PipelineError(f"{path}: {name} holds NaN or infinity; {REMAKE}, with a smaller learning rate.")
