@@ -16,7 +16,7 @@ setup: .venv/.ready ## install the pinned packages into .venv, once
 
 demo: setup ## the whole pipeline on the bundled digits, without network: metrics and pictures
 	@$(RUN) dvc repro $(DIGITS)/dvc.yaml
-	@awk -F '[": ,]+' '/^  "[a-z]+": [0-9]/ { printf "%-9s %.4g\n", $$2, $$3 }' $(DIGITS)/data/evaluation/metrics.json
+	@awk -F '[": ,]+' '/^  "[a-z_]+": [0-9]/ { printf "%-11s %.4g\n", $$2, $$3 }' $(DIGITS)/data/evaluation/metrics.json
 	@echo "pictures  $(DIGITS)/data/evaluation/*.png"
 	@echo "a page with all of it, and a pad to draw on:  $(DIGITS)/data/evaluation/report.html"
 
@@ -25,8 +25,9 @@ test: setup ## every test; make test PYTEST="-m 'not slow'" leaves the slow ones
 
 repro: setup ## download MNIST, convert, train, evaluate: whatever is not up to date
 	@$(RUN) dvc repro
+	@echo "a page with all of it, and a pad to draw on:  data/evaluation/report.html"
 
-verify: setup ## make MNIST and digits again in a scratch clone, and compare with dvc.lock hash by hash
+verify: setup ## make MNIST and digits again in a scratch clone, and compare with dvc.lock hash by hash (fetches MNIST)
 	@$(RUN) python -m pipeline.verify
 
 lint: setup ## style, format and types

@@ -17,7 +17,7 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
 
     Example: python -m pipeline.convert -S convert.layout=image -S convert.validation=10000
     """
-    settings = load_params(params, overrides).convert
+    settings = load_params(params, overrides, "convert").convert
     from pipeline.datasets.arrays import hold_out, save_dataset
     from pipeline.datasets.features import feature_shape
     from pipeline.datasets.framing import framing

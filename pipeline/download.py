@@ -21,7 +21,7 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
 
     Example: PIPELINE_MIRRORS=file:///mnt/mnist/ python -m pipeline.download -S download.dataset=mnist
     """
-    settings = load_params(params, overrides).download
+    settings = load_params(params, overrides, "download").download
     from pipeline.datasets.fetch import fetch  # takes longer to import than --help should
     from pipeline.datasets.registry import DATASETS
     from pipeline.files import write_json

@@ -17,7 +17,7 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
 
     Example: python -m pipeline.evaluate -S evaluate.mistakes=50
     """
-    settings = load_params(params, overrides).evaluate
+    settings = load_params(params, overrides, "evaluate").evaluate
     from pipeline.datasets.arrays import as_pictures, describe_dataset, load_splits
     from pipeline.files import publish
     from pipeline.nn.arithmetic import one_blas_thread
@@ -39,6 +39,7 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     pictures = as_pictures(test.images, data["feature_shape"])
     answers = Answers(pictures, test.labels, net.probabilities(scores), data["class_names"])
     curves = read_columns(model / "accuracy.csv", REMAKE) | read_columns(model / "loss.csv", REMAKE)
+    net.require_curves({name: sha256(model / name) for name in ("loss.csv", "accuracy.csv")})
     loss = net.loss(scores, test.labels)
     first_layer = net.first_layer(data["feature_shape"])
     files = results(answers, loss, curves, first_layer, net.weights, net.about, settings.mistakes)

@@ -110,20 +110,31 @@ class Params(Section):
     evaluate: Evaluate
 
 
-def load_params(path: Path = PARAMS_FILE, overrides: Iterable[str] | None = None) -> Params:
-    """The checked parameters of `path`, each KEY=VALUE of `overrides` applied first.
+def load_params(path: Path = PARAMS_FILE, overrides: Iterable[str] | None = None, section: str | None = None) -> Params:
+    """The checked parameters of `path`, each KEY=VALUE of `overrides` applied first, of `section` alone if named.
 
-    Raises PipelineError naming the file, the key, what was found and what would do.
+    Raises PipelineError naming the file or the override, the key, what was found and what would do.
     """
     tree = read_yaml(path)
+    overridden = {}
     for override in overrides or ():
-        apply(tree, override)
+        key = apply(tree, override)
+        overridden[key] = override
+        other = key.partition(".")[0]
+        if section not in (None, other) and other in Params.model_fields:
+            raise PipelineError(
+                f"-S {override}: {section} reads section {section} alone; "
+                f"it is python -m pipeline.{other} that takes this."
+            )
     try:
         return Params.model_validate(tree)
     except ValidationError as error:
-        first, *others = error.errors()
+        first, *others = sorted(
+            error.errors(), key=lambda one: one["type"] != "extra_forbidden"
+        )  # misspelt, so missing
         more = f" ({len(others)} more to mend after that.)" if others else ""
-        raise PipelineError(f"{path}: {explain(first)}{more}") from None
+        override = overridden.get(".".join(map(str, first["loc"])), "")
+        raise PipelineError(f"{f'-S {override}' if override else path}: {explain(first)}{more}") from None
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -165,8 +176,8 @@ def summary(error: YAMLError) -> str:
     return f"line {mark.line + 1}: {problem}" if mark else problem
 
 
-def apply(tree: dict[str, Any], override: str) -> None:
-    """Set one section.key=value in `tree`, the value read as YAML; what the schema lacks is refused later."""
+def apply(tree: dict[str, Any], override: str) -> str:
+    """Set one section.key=value in `tree`, the value read as YAML, and return the key; the schema judges both later."""
     path, equals, text = override.partition("=")
     *parents, key = path.split(".")
     try:
@@ -179,6 +190,7 @@ def apply(tree: dict[str, Any], override: str) -> None:
     if not (equals and parents and key):
         raise PipelineError(f"-S {override}: expected SECTION.KEY=VALUE, such as train.learning_rate=0.05.")
     tree[key] = value
+    return path
 
 
 def explain(error: ErrorDetails) -> str:

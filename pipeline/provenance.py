@@ -14,6 +14,11 @@ from pipeline.errors import PipelineError
 PACKAGE = Path(__file__).parent
 
 
+def digest(content: bytes) -> str:
+    """SHA-256 of bytes, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def sha256(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
@@ -38,13 +43,13 @@ def _identity(path: Path) -> tuple[int, ...] | None:
 
 def code_hash(parts: Iterable[str]) -> str:
     """SHA-256 of the source text of those files or folders of the package, by name, line ends as in git."""
-    digest = hashlib.sha256()
+    total = hashlib.sha256()
     for part in parts:
         path = PACKAGE / part
         for source in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             text = source.read_bytes().replace(b"\r\n", b"\n")
-            digest.update(f"{source.relative_to(PACKAGE).as_posix()} {len(text)}\n".encode() + text)
-    return digest.hexdigest()
+            total.update(f"{source.relative_to(PACKAGE).as_posix()} {len(text)}\n".encode() + text)
+    return total.hexdigest()
 
 
 def machine() -> dict[str, Any]:

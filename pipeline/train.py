@@ -20,17 +20,16 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
 
     Example: python -m pipeline.train -S train.hidden=100 -S train.learning_rate=0.2
     """
-    settings = load_params(params, overrides).train
+    settings = load_params(params, overrides, "train").train
     from pipeline.datasets.arrays import describe_dataset, load_splits
-    from pipeline.files import sole_writer, write_bytes, write_json
+    from pipeline.files import sole_writer, write_json
     from pipeline.nn.arithmetic import one_blas_thread
     from pipeline.nn.checkpoints import Checkpoints
     from pipeline.nn.progress import Progress
+    from pipeline.nn.saving import save_training
     from pipeline.nn.trainer import Trainer
-    from pipeline.nn.weights import save_weights
     from pipeline.provenance import code_hash, machine, sha256, unchanged
     from pipeline.stopping import Stopping
-    from pipeline.text import table
 
     source, folder = Path("data/processed/dataset.npz"), Path("data/model")
     with unchanged(source):
@@ -49,9 +48,7 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
         Stopping() as stopping,
     ):
         history = trainer.fit(progress, checkpoints, stopping)
-        save_weights(folder / "weights.npz", trainer.weights, trainer.model.shapes, about)
-        write_bytes(folder / "loss.csv", table(["iteration", "loss"], enumerate(history.losses, 1)))
-        write_bytes(folder / "accuracy.csv", table(["epoch", "train", "held_out"], history.accuracies))
+        save_training(folder, history, trainer.weights, trainer.model.shapes, about)
         write_json(Path("data/run.json"), machine() | {"training_seconds": round(progress.spent, 1)})
         checkpoints.clear()
 

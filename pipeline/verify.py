@@ -44,7 +44,7 @@ def compare(clone: Path, pipeline: str) -> list[str]:
     """Run one pipeline in the clone, tell each artefact's hash, and return those that differ, in order of making."""
     lock = clone / pipeline.replace(".yaml", ".lock")
     committed = artefacts(lock)
-    call(clone, "dvc", "repro", pipeline)
+    call(clone, "dvc", "repro", "--force", pipeline)
     made = artefacts(lock)
     folder = Path(pipeline).parent
     for path, md5 in committed.items():
@@ -66,7 +66,9 @@ def artefacts(lock: Path) -> dict[str, str]:
 def call(folder: Path, *command: str) -> None:
     """Run `command` in `folder`, on this Python and on the code there. Raises PipelineError where it fails."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = os.environ | {"PATH": path, "PYTHONPATH": str(folder), "DVC_SITE_CACHE_DIR": str(folder.parent)}
+    environment = os.environ | {"PATH": path, "PYTHONPATH": str(folder)}
+    for place in ("GLOBAL_CONFIG", "SYSTEM_CONFIG", "SITE_CACHE"):  # no cache from elsewhere, which would prove nothing
+        environment[f"DVC_{place}_DIR"] = str(folder.parent)
     if subprocess.run(command, cwd=folder, env=environment).returncode:  # noqa: S603  # our own commands only
         raise PipelineError(f"'{' '.join(command)}' failed in {folder}; what it said is above.")
 

@@ -11,13 +11,16 @@ STAGES = ("download", "convert", "train", "evaluate")
 OUTPUTS = (
     "data/processed/dataset.npz",
     "data/model/weights.npz",
-    "data/model/loss.csv",
-    "data/evaluation/metrics.json",
+    *(f"data/model/{name}.csv" for name in ("loss", "accuracy")),
+    *(f"data/evaluation/{name}.png" for name in ("accuracy", "loss", "confusion", "mistakes", "weights")),
+    *(f"data/evaluation/{name}" for name in ("classes.json", "metrics.json", "predictions.csv", "report.html")),
 )
 
 
 def command(stage: str, *overrides: str) -> list[str]:
-    return [sys.executable, "-m", f"pipeline.{stage}", *(part for override in overrides for part in ("-S", override))]
+    """A stage with those of the overrides that are for it."""
+    its = [override for override in overrides if override.partition(".")[0] in (stage, override)]
+    return [sys.executable, "-m", f"pipeline.{stage}", *(part for override in its for part in ("-S", override))]
 
 
 def run(folder: Path, stage: str, *overrides: str) -> subprocess.CompletedProcess[str]:

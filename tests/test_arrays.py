@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pipeline.datasets import arrays as a
-from pipeline.datasets.idx import write_idx
+from pipeline.datasets.idx import read_idx, write_idx
 from pipeline.datasets.raw import load_mnist, load_raw
 from pipeline.errors import PipelineError
+from pipeline.provenance import sha256
 
 images = arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 5), st.integers(1, 5)))
 
@@ -97,8 +98,9 @@ def raw(tmp_path):
     files = {}
     for split, count in (("train", 20), ("test", 10)):
         for part, array in (("images", rng.integers(0, 256, (count, 3, 4))), ("labels", np.arange(count) % 2)):
-            files[f"{split}_{part}"] = {"name": f"{split}-{part}.gz"}
-            write_idx(tmp_path / f"{split}-{part}.gz", array.astype(np.uint8))
+            path = tmp_path / f"{split}-{part}.gz"
+            write_idx(path, array.astype(np.uint8))
+            files[f"{split}_{part}"] = {"name": path.name, "sha256": sha256(path)}
     about = {"title": "tiny", "class_names": ["x", "o"], "image_shape": [3, 4], "files": files}
     (tmp_path / "dataset.json").write_text(json.dumps(about))
     return tmp_path
@@ -127,10 +129,8 @@ def test_C15_a_label_beyond_the_classes_is_located(raw):
 
 def test_C25_pixels_are_taken_as_they_lie_in_the_file(raw):
     """EMNIST's are transposed, which is for its readers to know: nothing is guessed from what a digit looks like."""
-    images = np.arange(240, dtype=np.uint8).reshape(20, 3, 4)
-    write_idx(raw / "train-images.gz", images)
     _, splits = load_raw(raw)
-    assert np.array_equal(splits["train"].images, images)
+    assert np.array_equal(splits["train"].images, read_idx(raw / "train-images.gz"))
 
 
 def test_C12_no_images_at_all_are_refused(raw):
@@ -176,3 +176,7 @@ def test_a_missing_description_says_what_to_run(tmp_path):
         PipelineError, match=r"dataset.json does not exist; fetch it again: python -m pipeline.download"
     ):
         load_raw(tmp_path)
+
+
+def test_C17_a_sound_file_that_is_another_one_is_refused(raw):
+    refused(raw, "test-labels.gz", [1, 0] * 5, "test-labels.gz: expected SHA-256 [0-9a-f]{64}, as dataset.json says")

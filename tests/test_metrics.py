@@ -56,3 +56,7 @@ def test_the_worst_mistake_is_the_surest_and_right_answers_are_none():
 def test_E8_ties_between_mistakes_keep_the_order_of_the_images():
     probabilities = np.array([[0.7, 0.3]] * 4)
     assert worst_mistakes(np.array([1, 1, 0, 1]), probabilities, 10).tolist() == [0, 1, 3]
+
+
+def test_rows_of_the_confusion_matrix_are_true_classes_and_columns_answers():
+    assert confusion_matrix(np.array([0, 0, 1]), np.array([1, 1, 1]), 2).tolist() == [[0, 2], [0, 1]]

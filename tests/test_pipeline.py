@@ -12,8 +12,12 @@ import numpy as np
 import pytest
 from by_hand import OUTPUTS, STAGES, all_stages, command, hashes, must, refusal, run
 
+from pipeline.datasets.arrays import load_splits
+from pipeline.errors import PipelineError
+from pipeline.files import write_bytes
 from pipeline.nn.classifier import load_classifier
 from pipeline.params import load_params
+from pipeline.provenance import unchanged
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +26,7 @@ def test_four_stages_by_hand_make_a_judged_net(finished: Path) -> None:
     metrics = json.loads((finished / "data/evaluation/metrics.json").read_text())
     assert metrics["images"] == 297
     assert metrics["accuracy"] > 0.85
-    assert metrics["accuracy"] + metrics["error"] == pytest.approx(1)
+    assert metrics["accuracy"] + metrics["error_rate"] == pytest.approx(1)
 
 
 def test_a_second_run_writes_the_same_bytes(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -82,13 +86,42 @@ def test_P12_the_model_file_says_what_it_is_and_where_from(finished: Path) -> No
 
 def test_a_misspelt_activation_is_one_line_and_exit_code_1(finished: Path) -> None:
     line = refusal(finished, "train", "train.activation=sigmod")
-    assert line == "params.yaml: train.activation is 'sigmod'; choose sigmoid, tanh or relu."
+    said = "train.activation is 'sigmod'; choose sigmoid, tanh or relu."
+    assert line == f"-S train.activation=sigmod: {said}"
+
+
+def test_an_override_of_another_stages_section_is_refused(finished: Path) -> None:
+    done = subprocess.run(
+        [*command("train"), "-S", "convert.layout=image"], cwd=finished, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "train reads section train alone; it is python -m pipeline.convert that takes this." in done.stderr
 
 
 def test_another_params_file_can_be_named(copy: Path) -> None:
     (copy / "params.yaml").rename(copy / "mine.yaml")
     assert "does not exist here" in refusal(copy, "convert")
     assert subprocess.run([*command("convert"), "--params", "mine.yaml"], cwd=copy, capture_output=True).returncode == 0
+
+
+def test_the_loss_in_the_metrics_is_that_of_the_net_on_the_test_images(finished: Path) -> None:
+    net = load_classifier(finished / "data/model/weights.npz")
+    (test,) = load_splits(finished / "data/processed/dataset.npz", ["test"])
+    loss = json.loads((finished / "data/evaluation/metrics.json").read_text())["loss"]
+    assert loss == net.loss(net.logits(test.images, 100), test.labels) > 0
+
+
+def test_E3_curves_of_another_training_are_refused(copy: Path) -> None:
+    path = copy / "data/model/loss.csv"
+    path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
+    assert "loss.csv and accuracy.csv are not those of the model beside them" in refusal(copy, "evaluate")
+
+
+def test_T15_data_that_change_while_they_are_read_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "dataset.npz"
+    path.write_bytes(b"old")
+    with pytest.raises(PipelineError, match="changed while it was read"), unchanged(path):
+        write_bytes(path, b"new")
 
 
 @pytest.mark.parametrize("stage", STAGES)

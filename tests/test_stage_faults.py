@@ -84,7 +84,8 @@ def test_T9_out_of_memory_is_one_line_and_the_model_stays(copy: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stage", "file"), [("convert", "data/processed/dataset.npz"), ("train", MODEL), ("evaluate", "data/evaluation/")]
+    ("stage", "file"),
+    [("convert", "data/processed/dataset.npz"), ("train", "data/model/loss.csv"), ("evaluate", "data/evaluation/")],
 )
 def test_T10_C22_E6_without_room_for_the_output_the_old_one_stays(copy: Path, stage: str, file: str) -> None:
     """A real limit, on the size of files; other errors at every other call are swept by tests/chaos.py."""

@@ -27,9 +27,10 @@ def test_views_share_the_vector_and_cover_it_without_overlap(named):
 
 def test_what_is_saved_is_loaded(tmp_path):
     flat = Stream(1).normal(size(SHAPES)).astype(np.float32)
-    save_weights(tmp_path / "weights.npz", flat, SHAPES, {"model": "cnn", "classes": ["0", "eins"]})
+    said = {"net": {"model": "cnn"}, "classes": ["0", "eins"]}
+    save_weights(tmp_path / "weights.npz", flat, SHAPES, said)
     arrays, about = load_weights(tmp_path / "weights.npz")
-    assert about == {"model": "cnn", "classes": ["0", "eins"]}
+    assert about == said
     assert list(arrays) == list(SHAPES)
     for name, array in views(flat, SHAPES).items():
         np.testing.assert_array_equal(arrays[name], array)

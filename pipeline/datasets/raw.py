@@ -1,5 +1,6 @@
 """The four published files as arrays, checked against each other and against what download said they are."""
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,10 @@ from pipeline.text import read_json
 
 RAW = Path("data/raw")
 DESCRIPTION = "dataset.json"
-FILE = {"name": re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,99}")}  # in the folder, not beyond
+FILE = {
+    "name": re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,99}"),  # in the folder, not beyond
+    "sha256": re.compile("[0-9a-f]{64}"),
+}
 FORM = {
     "title": str,
     "class_names": [str],
@@ -62,7 +66,16 @@ def load_raw(folder: Path) -> tuple[dict[str, Any], dict[str, Split]]:
         images, labels = (folder / about["files"][f"{name}_{part}"]["name"] for part in ("images", "labels"))
         splits[name] = Split(read_idx(images), read_idx(labels))
         check(splits[name], images, labels, tuple(about["image_shape"]), len(about["class_names"]))
+    for file in about["files"].values():  # last: what else is wrong with a file says more
+        require_hash(folder / file["name"], file["sha256"])
     return about, splits
+
+
+def require_hash(path: Path, expected: str) -> None:
+    """Raise PipelineError unless a file is the one that download described."""
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != expected:
+        raise PipelineError(f"{path}: expected SHA-256 {expected}, as {DESCRIPTION} says, found {found}; {REMAKE}.")
 
 
 def describe(folder: Path) -> dict[str, Any]:

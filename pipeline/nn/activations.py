@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.nn.arithmetic import Arithmetic
 from pipeline.npz import Array
 
-RELU_BOUND = 32.0  # outputs of a trained net stay below it, so that their grid does not depend on the batch
+RELU_BOUND = 32.0  # outputs on images from 0 to 1 stay below it, and their grid does not depend on the batch
 
 
 class Activation(NamedTuple):

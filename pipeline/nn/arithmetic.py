@@ -42,7 +42,7 @@ def floating(dtype: type[np.floating[Any]]) -> Arithmetic:
     return Arithmetic(np.dtype(dtype), as_it_is, np.matmul, np.sum, np.exp, np.log, np.tanh)
 
 
-INPUT_BOUND = 2.0  # pixels are at most 1, edges the root of 2: their grid does not depend on the batch
+INPUT_BOUND = 2.0  # no pixel and no feature is larger, so that their grid does not depend on the batch
 
 
 def inputs(ops: Arithmetic, images: Array) -> Array:

@@ -19,6 +19,7 @@ from pipeline.npz import Array, read_npz, write_npz
 
 SHA256 = "sha256"  # the member that vouches for the others
 ITERATION = "iteration"
+OTHERS = 4  # checkpoints of unfinished runs that are kept: two runs' worth
 State = dict[str, Array]
 
 
@@ -49,9 +50,12 @@ class Checkpoints:
         self.written = time.monotonic()
 
     def clear(self) -> None:
-        """Forget the run, which has come to its end."""
+        """Forget the run, which has come to its end, and of the others all but the newest OTHERS files."""
         for slot in self.slots:
             slot.unlink(missing_ok=True)
+        others = sorted(self.slots[0].parent.glob("*.npz"), key=lambda path: path.stat().st_mtime)
+        for abandoned in others[:-OTHERS]:
+            abandoned.unlink()
 
 
 def digest(state: State) -> str:

@@ -60,6 +60,11 @@ class Classifier(NamedTuple):
         if self.about["data"]["sha256"] != sha256:
             raise PipelineError(f"the model was trained on another dataset.npz than the one here; {REMAKE}.")
 
+    def require_curves(self, digests: Mapping[str, str]) -> None:
+        """Raise PipelineError unless the curves, by file name and SHA-256, are those of the same training."""
+        if self.about.get("curves", digests) != digests:
+            raise PipelineError(f"{' and '.join(digests)} are not those of the model beside them; {REMAKE}.")
+
     def first_layer(self, image_shape: Sequence[int]) -> Array:
         """The weights of the first layer as pictures (M, Y, X): one a filter, or one a unit."""
         W1 = self.weights["W1"]

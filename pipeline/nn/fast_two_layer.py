@@ -61,7 +61,7 @@ def batch_by_batch(
             ops.matmul(dy, V.T, out=dz)
             np.subtract(W2, rate * ops.matmul(z.T, dy), out=W2)
             np.subtract(b2, rate * dy.sum(axis=0), out=b2)
-            dz *= rate * pixels.white**-2
+            dz *= rate / pixels.white**2
             act.backward(ops, dz, z)
             W1[:k] -= ops.matmul(x.T, dz, out=rows[:k])
         return losses
@@ -102,7 +102,7 @@ def image_by_image(
         m, k = len(chosen), pixels.used[chosen].max()
         x = pixels.images[chosen, :k].astype(weights.dtype)
         np.matmul(x, W1[:k], out=rows[:m])
-        np.matmul(x, x.T * pixels.white**-2, out=products[:m, :m])
+        np.matmul(x, x.T / pixels.white**2, out=products[:m, :m])
         np.fill_diagonal(products, 1)  # row t of `rows` is x[t] W1 until step t, and u[t] afterwards
         losses = np.empty(m)
         for t, label in enumerate(labels[chosen].tolist()):
@@ -120,7 +120,7 @@ def image_by_image(
             y[label] += rate
             act.backward(ops, dot(y, inner, u), a)
             add(V, dot(column, row, update), V)
-        W1[:k] += x.T @ (rows[:m] * pixels.white**-2)
+        W1[:k] += x.T @ (rows[:m] / pixels.white**2)
         return losses
 
     return Steps(run, 8 * BLOCK)

@@ -1,7 +1,6 @@
 """From the settings of a training run to a trained net: the one place where the parts of `nn` meet."""
 
 import functools
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from pipeline.nn.checkpoints import Checkpoints, State
 from pipeline.nn.choices import choose_gradient, fast_steps, seconds_a_step
 from pipeline.nn.inference import accuracy
 from pipeline.nn.initializers import initialize, initializer
+from pipeline.nn.losses import LOSSES
 from pipeline.nn.optimizers import Optimizer, Slots, optimizer
 from pipeline.nn.random import Stream
 from pipeline.nn.training import WEIGHTS_STREAM, History, Measured, Steps, fit, one_by_one, schedule
@@ -55,7 +55,7 @@ class Trainer:
 
         def after(history: History) -> None:
             watch(history)
-            require_better_than_guessing(history, self.plan.per_epoch, self.net["classes"])
+            require_better_than_guessing(history, self.plan.per_epoch, self.guessing(), self.net["classes"])
             done, state = len(history.losses), functools.partial(self.state, slots, history)
             if stopping.wanted:
                 checkpoints.save(done, state())
@@ -84,6 +84,11 @@ class Trainer:
         x = images.astype(self.ops.dtype)
         return self.plan.iterations * seconds_a_step(way, self.net, self.ops, self.model, self.weights, x, labels, step)
 
+    def guessing(self) -> float:
+        """The loss of a net that finds all classes equally likely."""
+        even = np.zeros((1, self.net["classes"]), self.ops.dtype)
+        return LOSSES[self.settings["loss"]](self.ops, even, np.zeros(1, np.intp))[0]
+
     def measure(self) -> tuple[float, float]:
         """Accuracy on the training and on the held-out images."""
         named = views(self.weights, self.model.shapes)
@@ -105,10 +110,10 @@ class Trainer:
         return History(state["losses"].tolist(), [Measured(*row) for row in state["accuracies"].tolist()])
 
 
-def require_better_than_guessing(history: History, per_epoch: int, classes: int) -> None:
+def require_better_than_guessing(history: History, per_epoch: int, guessing: float, classes: int) -> None:
     """Raise PipelineError where an epoch's loss is far above, and its accuracy no better than, what guessing has."""
     last, losses = history.accuracies[-1], history.losses[-per_epoch:]
-    mean, guessing = sum(losses) / len(losses), math.log(classes)
+    mean = sum(losses) / len(losses)
     if len(history.losses) >= per_epoch and mean > 10 * guessing and last.train < 1.5 / classes:
         raise PipelineError(
             f"training diverged: after epoch {last.epoch:.1f} the loss is {mean:.1f}, where guessing has "

@@ -1,4 +1,4 @@
-"""Numbers for people: metrics, plots and progress. Knows neither files of data nor nets."""
+"""Numbers for people: metrics, plots and pages. Knows neither files of data nor nets."""
 
 import os
 

@@ -46,7 +46,7 @@ def ticks(low: float, high: float) -> list[float]:
     reach = high - low
     if reach < LEAST * max(abs(low), abs(high), 1.0):  # a flat line
         reach = max(abs(high), 1.0)
-    power = 10.0 ** math.floor(math.log10(reach / TICKS))
+    power = float(f"1e{math.floor(math.log10(reach / TICKS))}")  # no pow, whose last bit is anybody's
     step = next(power * factor for factor in (1, 2, 5, 10) if reach / (power * factor) <= TICKS)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [round(i * step, 12) for i in range(first, max(last, first + 1) + 1)]

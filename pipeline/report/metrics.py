@@ -17,9 +17,9 @@ def confusion_matrix(labels: Array, predicted: Array, classes: int) -> Array:
 
 
 def headline(confusion: Array) -> dict[str, Any]:
-    """Accuracy and error, from a confusion matrix (K, K), and how many images they are about."""
+    """Accuracy and error rate, from a confusion matrix (K, K), and how many images they are about."""
     count, right = int(confusion.sum()), int(confusion.trace())
-    return {"images": count, "accuracy": share(right, count), "error": share(count - right, count)}
+    return {"images": count, "accuracy": share(right, count), "error_rate": share(count - right, count)}
 
 
 def by_class(confusion: Array, names: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -6,7 +6,7 @@ software's version, so that the same numbers give the same bytes.
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from matplotlib import rc_context, rcParamsDefault
@@ -48,9 +48,15 @@ def accuracy_curve(epochs: Sequence[float], train: Sequence[float], held_out: Se
         axes.plot(
             epochs, 100 * np.array(values), color=colour, marker=mark, markersize=4, label=f"{label} {values[-1]:.2%}"
         )
-    axes.set(xlabel="epoch", ylabel="accuracy in %")
+    axes.set(xlabel="epoch", ylabel="accuracy in %", ylim=(lowest([train, held_out]), None))
     axes.legend(frameon=False, loc="lower right")
     return figure
+
+
+def lowest(curves: Iterable[Sequence[float]]) -> float:
+    """Where the axis of some accuracies begins, in %: below all that was learnt, not below the untrained nets."""
+    learnt = min(min(curve[1:] or curve) for curve in curves)
+    return math.floor(20 * learnt) * 5.0
 
 
 def compared_curves(runs: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Figure:
@@ -58,7 +64,7 @@ def compared_curves(runs: Mapping[str, tuple[Sequence[float], Sequence[float]]])
     figure, axes = plain(9, 5, "Accuracy on held-out images")
     for name, (epochs, accuracies) in runs.items():
         axes.plot(epochs, 100 * np.array(accuracies), marker="o", markersize=3, label=f"{name} {accuracies[-1]:.2%}")
-    axes.set(xlabel="epoch", ylabel="accuracy in %")
+    axes.set(xlabel="epoch", ylabel="accuracy in %", ylim=(lowest(curve for _, curve in runs.values()), None))
     axes.legend(frameon=False, loc="lower right")
     return figure
 

@@ -53,7 +53,7 @@ def measure(settings: list[str]) -> tuple[float, int]:
         folder = Path(scratch)
         (folder / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
         for stage in ("download", "convert", "train", "evaluate"):
-            overrides = [part for setting in settings for part in ("-S", setting)]
+            overrides = [part for setting in settings if setting.startswith(stage) for part in ("-S", setting)]
             start = time.monotonic()
             command = [sys.executable, "-m", f"pipeline.{stage}", *overrides]
             subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
