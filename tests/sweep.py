@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -36,6 +37,8 @@ OUTPUTS = {
 PARAMS = re.sub("length: [0-9]+", "length: 60", (ROOT / "examples/digits/params.yaml").read_text())  # two checkpoints
 OTHERWISE = {"convert": "convert.normalize=false", "train": "train.seed=2"}  # how the old outputs were made
 STAGES = ["download", "convert", "train", "evaluate"]
+
+LONGEST = 180  # seconds that a stage may take
 
 Files = dict[str, bytes]
 
@@ -122,6 +125,9 @@ class Workshop:
             if strace.poll() is not None:
                 raise RuntimeError(f"strace: exit code {strace.returncode}; may it trace other processes here?")
         os.kill(process, signal.SIGCONT)
+        if not select.select([self.server.stdout], [], [], LONGEST)[0]:
+            os.kill(process, signal.SIGKILL)
+            raise RuntimeError(f"{stage} {' '.join(tracing)}: still running after {LONGEST} s")
         status = int(self.server.stdout.readline())
         if tracing:
             strace.wait()
