@@ -70,14 +70,14 @@ class Ours(Plain):
 
 
 class Float64(Ours):
-    """The same with twice the digits."""
+    """The same with twice the digits; not the CNN, whose pooling bends otherwise on other rounding errors."""
 
     name = "ours, float64"
     arithmetic = "float64"
 
     @staticmethod
     def can(work):
-        return work.batch > 1
+        return work.model == "two_layer" and work.batch > 1
 
 
 class Exact(Float64):
