@@ -36,7 +36,8 @@ OUTPUTS = {
 }
 PARAMS = re.sub("length: [0-9]+", "length: 60", (ROOT / "examples/digits/params.yaml").read_text())  # two checkpoints
 OTHERWISE = {"convert": "convert.normalize=false", "train": "train.seed=2"}  # how the old outputs were made
-STAGES = ["download", "convert", "train", "evaluate"]
+PLACES = {"convert": "data/processed", "train": "data/model", "evaluate": "data/evaluation"}
+STAGES = ["download", *PLACES]
 
 LONGEST = 180  # seconds that a stage may take
 
@@ -63,44 +64,33 @@ class Workshop:
 
     def __init__(self, folder: Path, mirror: str) -> None:
         self.folder, self.environment = folder, environment(mirror)
-        warm = folder / "warm"
-        warm.mkdir(parents=True)
-        (warm / "params.yaml").write_text(PARAMS)
+        done, old = self.finished("done", {}), self.finished("old", OTHERWISE)
+        for stage, place in PLACES.items():
+            shutil.copytree(done, folder / stage)
+            shutil.rmtree(folder / stage / place)
+            shutil.copytree(old / place, folder / stage / place)
+        for stage, prepare in (("download", spoil), ("naive", Path.mkdir), ("warm", Path.mkdir)):
+            prepare(folder / stage)
+            (folder / stage / "params.yaml").write_text(PARAMS)
+        self.new = {stage: outputs(done, stage) for stage in OUTPUTS}
         self.server = subprocess.Popen(
-            [sys.executable, ROOT / "tests/stage_server.py", warm],
+            [sys.executable, ROOT / "tests/stage_server.py", folder / "warm"],
             env=self.environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        self.new: dict[str, Files] = {}
-        done, last = folder / "done", folder / "done"
-        done.mkdir()
-        (done / "params.yaml").write_text(PARAMS)
-        for stage in STAGES:
-            before = folder / stage
-            shutil.copytree(last, before)
-            if stage == "download":
-                spoil(before)
-            else:
-                self.must(before, stage, *([OTHERWISE[stage]] if stage in OTHERWISE else []))
-            last = done
-            self.must(done, stage)
-            self.new[stage] = outputs(done, stage)
-        # the old evaluation is that of the old model
-        shutil.copytree(folder / "train", folder / "other")
-        self.must(folder / "other", "evaluate")
-        shutil.rmtree(folder / "evaluate/data/evaluation")
-        shutil.copytree(folder / "other/data/evaluation", folder / "evaluate/data/evaluation")
-        shutil.copytree(folder / "download", folder / "naive")
-        shutil.rmtree(folder / "naive/data")
-        self.new["naive"] = {name: self.new["download"][name] for name in RAW}
 
-    def must(self, folder: Path, stage: str, *overrides: str) -> None:
-        subprocess.run(
-            command(stage, *overrides), cwd=folder, env=self.environment, check=True, stdout=subprocess.DEVNULL
-        )
+    def finished(self, name: str, overrides: dict[str, str]) -> Path:
+        """A folder in which every stage has run as a person runs it."""
+        folder = self.folder / name
+        folder.mkdir(parents=True)
+        (folder / "params.yaml").write_text(PARAMS)
+        for stage in STAGES:
+            line = command(stage, *filter(None, [overrides.get(stage)]))
+            subprocess.run(line, cwd=folder, env=self.environment, check=True, stdout=subprocess.DEVNULL)
+        return folder
 
     def run(self, stage: str, *tracing: str) -> tuple[Path, int, str]:
         """Copy the stage's folder and run it there, under strace if it is told what to do: folder, status, stderr."""

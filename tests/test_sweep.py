@@ -11,7 +11,7 @@ import pytest
 import repro_kills
 import sweep
 
-EVERY = 31  # calls; a prime, so that no kind of call is always passed over
+EVERY = 47  # calls; a prime, so that no kind of call is always passed over
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="strace traces Linux")]
 
@@ -37,7 +37,7 @@ def can_trace() -> bool:
 )
 def test_no_fault_at_any_call_makes_a_wrong_file(workshop: sweep.Workshop, stage: str, fault: str) -> None:
     result = sweep.sweep(workshop, stage.rpartition("-")[2], fault, EVERY, first=len(fault))
-    assert result.injected > 3
+    assert result.injected >= 3
     assert sweep.wrong(result) == 0, result
 
 
