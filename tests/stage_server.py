@@ -16,6 +16,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -51,6 +52,9 @@ def warm_up(folder: str) -> None:
 
 def become(folder: str, errors: str) -> None:
     """Be a process that was started in `folder` for this alone."""
+    tqdm.tqdm.set_lock(
+        threading.RLock()
+    )  # its own is shared with its like, and stays locked when one of them is killed
     os.setsid()
     os.chdir(folder)
     nothing, written = os.open(os.devnull, os.O_RDWR), os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
