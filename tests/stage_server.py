@@ -52,9 +52,7 @@ def warm_up(folder: str) -> None:
 
 def become(folder: str, errors: str) -> None:
     """Be a process that was started in `folder` for this alone."""
-    tqdm.tqdm.set_lock(
-        threading.RLock()
-    )  # its own is shared, and a killed one would keep it
+    tqdm.tqdm.set_lock(threading.RLock())  # its own is shared, and a killed one would keep it
     os.setsid()
     os.chdir(folder)
     nothing, written = os.open(os.devnull, os.O_RDWR), os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
