@@ -20,13 +20,14 @@ import sweep
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--every", type=int, default=1, help="inject at every so manieth call only")
+    parser.add_argument("--stages", nargs="*", default=[*sweep.STAGES, "naive"], help="which, rather than all")
     parser.add_argument("--kills", type=int, default=50, help="how often to kill dvc repro")
     parser.add_argument("--record", type=Path, help="a JSON file for the figures")
     asked = parser.parse_args()
     swept, killed = [], []
     with tempfile.TemporaryDirectory(dir=fast_folder()) as folder:
         with sweep.workshop(Path(folder, "sweep")) as workshop:
-            for stage in [*sweep.STAGES, "naive"]:
+            for stage in asked.stages:
                 for fault in sweep.FAULTS:
                     swept.append(sweep.sweep(workshop, stage, fault, asked.every))
                     show(swept[-1], header=len(swept) == 1)
@@ -35,7 +36,9 @@ def main() -> None:
         for i, result in enumerate(killed):
             show(result, header=not i)
     if asked.record:
-        figures = {"sweep": [result._asdict() for result in swept], "repro": [result._asdict() for result in killed]}
+        results = {"sweep": swept, "repro": killed}
+        figures: dict[str, Any] = {name: [one._asdict() for one in found] for name, found in results.items()}
+        figures["every"] = asked.every
         asked.record.write_text(json.dumps(figures, indent=2) + "\n")
     ours = [result for result in swept if result.stage != "naive"]
     sys.exit(any(map(sweep.wrong, ours)) or any(map(repro_kills.wrong, killed)))
