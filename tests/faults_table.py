@@ -35,8 +35,9 @@ downloader is `tests/naive_download.py`, which writes to the final name and trus
 
 KILLS = """\
 It also kills `dvc repro` on the bundled digits at random moments and starts it again. *Different*: an output, or what
-`dvc.lock` says of it, is not that of an undisturbed run. *Lock cut*: DVC writes `dvc.lock` in place, and when it is killed while
-it does, leaves a file that it will not read again: `git checkout dvc.lock` mends that, and was needed so often.
+`dvc.lock` says of it, is not that of an undisturbed run. *Lock cut*: DVC writes `dvc.lock` in place, and when it is
+killed while it does, leaves a file that it will not read again: `git checkout dvc.lock` mends that, and was needed so
+often.
 """
 
 FUZZ = """\
