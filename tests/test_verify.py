@@ -1,0 +1,41 @@
+"""`make verify` makes everything anew, whatever caches there are, and names what differs from the committed lock."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from clone import Clone, stages_run
+
+DIGITS = "examples/digits/dvc.yaml"
+VERIFY = ["python", "-m", "pipeline.verify", DIGITS]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Clone:
+    """With a cache that all of the user's projects share, where everything is already."""
+    clone = Clone(tmp_path / "clone", PIPELINE_MIRRORS="")
+    who = [f"GIT_{role}_{what}" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")]
+    clone.environment |= dict.fromkeys(who, "someone@example.org")
+    clone.output("dvc", "config", "--global", "cache.dir", str(tmp_path / "shared"))
+    clone.output("dvc", "repro", "--quiet", DIGITS)
+    return clone
+
+
+def test_every_stage_runs_and_every_artefact_is_the_committed_one(clone: Clone) -> None:
+    shown = clone.output(*VERIFY)
+    assert stages_run(shown) == ["download", "convert", "train", "evaluate"]
+    assert "DIFFERS" not in shown
+    assert shown.endswith("Every artefact has the committed hash: these results are reproduced.\n")
+
+
+def test_an_artefact_that_is_not_the_committed_one_is_named(clone: Clone) -> None:
+    lock = clone.folder / "examples/digits/dvc.lock"
+    trained = clone.lock("examples/digits/dvc.lock")["train"]["outs"]
+    (weights,) = [out["md5"] for out in trained if out["path"] == "data/model/weights.npz"]
+    lock.write_text(lock.read_text().replace(weights, "f" * 32))
+    clone.output("git", "commit", "--quiet", "--all", "--message", "a lie")
+    done = subprocess.run(VERIFY, cwd=clone.folder, env=clone.environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "examples/digits/data/model/weights.npz is the first of 1 artefacts that differ" in done.stderr
