@@ -6,6 +6,7 @@ a long sum, exp and log it does not: they come from here, so that the nets read 
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,7 +40,7 @@ def as_it_is(a: Array, bound: float | None = None, at_least: float = 0.0, out: A
 
 def floating(dtype: type[np.floating[Any]]) -> Arithmetic:
     """NumPy's own operations: as fast as this machine's BLAS, and with its bits."""
-    return Arithmetic(np.dtype(dtype), as_it_is, np.matmul, np.sum, np.exp, np.log, np.tanh)
+    return Arithmetic(np.dtype(dtype), as_it_is, np.matmul, partial(np.add.reduce, axis=None), np.exp, np.log, np.tanh)
 
 
 INPUT_BOUND = 2.0  # no pixel and no feature is larger, so that their grid does not depend on the batch

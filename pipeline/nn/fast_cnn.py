@@ -2,8 +2,9 @@
 
 Convolution and the p p pixels of every cell are one matrix S, applied to the patch of q by q pixels, q = k + p - 1,
 that a cell looks at: row (i, j, f) of S holds filter f moved by i rows and j columns, and last its bias, for a pixel
-that is always 1. There are p p times fewer such patches than places of a filter. Pooling is then the maximum of p p
-slabs of memory, and what it yields is the input of the dense layer, with nothing to transpose.
+that is always white. There are p p times fewer such patches than places of a filter. Pooling is then the maximum of p p
+slabs of memory, and what it yields is the input of the dense layer, with nothing to transpose. Pixels stay bytes until
+they enter a patch, as in pipeline.nn.fast_pixels, and S carries the factor.
 Shapes: B images in a batch; C channels, F filters, Y X rows and columns of cells; H hidden units, K classes.
 """
 
@@ -15,6 +16,7 @@ import numpy as np
 from pipeline.nn.activations import ACTIVATIONS, RELU_BOUND
 from pipeline.nn.arithmetic import Arithmetic
 from pipeline.nn.cnn import pooled_shape
+from pipeline.nn.fast_pixels import as_bytes
 from pipeline.nn.losses import Loss
 from pipeline.nn.model import Model, Weights
 from pipeline.nn.optimizers import Optimizer, Slots
@@ -45,7 +47,7 @@ class Memory(NamedTuple):
     """The large arrays of a step, kept for the next: asking for new ones costs as much as filling them."""
 
     x: Array  # (C, rows, columns, B) of the images
-    patches: Array  # (Y, C q q + 1, X B), the last row 1
+    patches: Array  # (Y, C q q + 1, X B), the last row white
     copies: list[tuple[Array, Array]]  # each pixel of the patches, and which part of x goes there
     c: Array  # (Y, p p F, X B): places of all filters, row by row of cells
     slabs: Array  # (p p, F Y X, B): the same memory
@@ -54,12 +56,12 @@ class Memory(NamedTuple):
     dr: Array
 
 
-def memory(sizes: Sizes, image_shape: tuple[int, ...], count: int, dtype: np.dtype[Any]) -> Memory:
-    """Arrays for batches of `count` images."""
+def memory(sizes: Sizes, images: Array, white: int, dtype: np.dtype[Any]) -> Memory:
+    """Arrays for batches of as many images (B, C, ...)."""
     filters, channels, _, p, rows, columns = sizes
-    q = sizes.patch
-    x = np.empty((*image_shape, count), dtype)
-    patches = np.ones((rows, channels * q * q + 1, columns * count), dtype)
+    q, count = sizes.patch, len(images)
+    x = np.empty_like(images, shape=(*images.shape[1:], count))
+    patches = np.full((rows, channels * q * q + 1, columns * count), white, dtype)
     pixels = patches[:, :-1].reshape(rows, channels, q, q, columns, count)
     copies = [
         (pixels[:, :, i, j], x[:, i : i + p * rows : p, j : j + p * columns : p].transpose(1, 0, 2, 3))
@@ -82,6 +84,7 @@ def batch_innermost(
     labels: Array,
 ) -> Steps:
     """Steps of the model cnn, with any optimizer."""
+    images, white = as_bytes(images, ops)
     grads = np.empty_like(weights)
     w, g = views(weights, model.shapes), views(grads, model.shapes)
     filters, channels, k, _ = model.shapes["W1"]
@@ -91,8 +94,8 @@ def batch_innermost(
     (W1, b1), (dW1, db1) = moved_filters(S, sizes), moved_filters(dS, sizes)
 
     def run(batches: Array) -> Array:
-        losses, count = np.empty(len(batches)), batches.shape[1]
-        m, found = memory(sizes, images.shape[1:], count, weights.dtype), np.empty_like(images[batches[0]])
+        losses, found = np.empty(len(batches)), images[batches[0]]
+        m = memory(sizes, found, white, weights.dtype)
         for i, batch in enumerate(batches):
             np.take(images, batch, axis=0, out=found, mode="clip")
             np.copyto(m.x, found.transpose(1, 2, 3, 0))
@@ -100,8 +103,8 @@ def batch_innermost(
             losses[i] = dense_layers(ops, loss, w, g, r, m.dr, labels[batch])
             unpool(m, r)
             ops.sum(ops.matmul(m.c, m.patches.transpose(0, 2, 1)), axis=0, out=dS)
-            ops.sum(np.stack(dW1), axis=0, out=g["W1"])
-            ops.sum(db1, axis=0, out=g["b1"])
+            np.divide(dS, white, out=dS)
+            g["W1"][...], g["b1"][...] = sum(dW1), sum(db1)  # number by number in this order: the same bits anywhere
             optimizer.update(weights, grads, slots)
         return losses
 
@@ -111,6 +114,7 @@ def batch_innermost(
         for moved in W1:
             moved[...] = w["W1"]
         b1[...] = w["b1"]
+        np.divide(S, white, out=S)
         ops.matmul(ops.grid(S), m.patches, out=m.c)
         np.maximum.reduce(m.slabs, axis=0, out=m.p, initial=0)  # of the slabs and 0: pooling and relu at once
         return ops.grid(m.p, at_least=RELU_BOUND, out=m.r)
@@ -151,4 +155,5 @@ def unpool(m: Memory, r: Array) -> None:
         first = slab == m.p
         first &= free
         free ^= first
-        np.multiply(m.dr, first, out=slab)
+        np.copyto(slab, first)  # two passes in place take two thirds of the time of np.multiply(m.dr, first, out=slab)
+        slab *= m.dr

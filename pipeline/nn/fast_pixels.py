@@ -36,9 +36,7 @@ class Pixels(NamedTuple):
 
 def brightest_first(images: Array, ops: Arithmetic) -> Pixels:
     """Put the pixels of images (N, ...), on their grid, in order."""
-    images, white = images.reshape(len(images), -1), 1
-    if images.dtype == np.float32 and ops != ARITHMETICS["float64"]:  # which would see what float32 leaves of a 255th
-        images, white = as_bytes(images, ops)
+    images, white = as_bytes(images.reshape(len(images), -1), ops)
     blocks = [slice(start, start + ROWS) for start in range(0, len(images), ROWS)]
     often = sum((np.count_nonzero(images[block], axis=0) for block in blocks), np.zeros(images.shape[1], np.intp))
     order = np.argsort(-often, kind="stable")[: np.count_nonzero(often)]
@@ -51,6 +49,8 @@ def brightest_first(images: Array, ops: Arithmetic) -> Pixels:
 
 def as_bytes(images: Array, ops: Arithmetic) -> tuple[Array, int]:
     """Images as whole 255ths where they are nothing else to `ops`, and the number that stands for 1."""
+    if images.dtype != np.float32 or ops == ARITHMETICS["float64"]:  # which would see what float32 leaves of a 255th
+        return images, 1
     found = np.empty(images.shape, np.uint8)
     for start in range(0, len(images), ROWS):
         block = images[start : start + ROWS]
