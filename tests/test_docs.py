@@ -95,6 +95,19 @@ def test_the_results_in_the_readme_are_those_that_were_measured() -> None:
             assert f"| {row['net']} | {float(row['accuracy']):.2%} | {settings} |" in README, row
 
 
+def test_the_speeds_in_the_readme_are_those_that_were_measured() -> None:
+    with (ROOT / "docs/bench.csv").open(newline="") as file:
+        times = {(row["work"], row["contender"]): row for row in csv.DictReader(file)}
+    (header,) = re.findall(r"^\| Work \| ours \| (.*) \|$", README, re.MULTILINE)
+    works = [work for work, contender in times if contender == "JAX scan"]
+    assert len(works) == 4
+    for work in works:
+        ours = float(times[work, "ours"]["microseconds a step"])
+        factors = [times.get((work, contender)) for contender in header.split(" | ")]
+        cells = [f"{float(row['times ours']):.2f}×" if row else "–" for row in factors]
+        assert f"| {work} | **{ours:,.0f} µs** | {' | '.join(cells)} |" in README
+
+
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 def test_make_help_names_every_target() -> None:
     shown = subprocess.run(

@@ -15,7 +15,7 @@ def draw(path, rows, grown):
     for axis, (title, group) in zip(axes, works, strict=False):
         names, times = [row[1] for row in group], [row[4] for row in group]
         bars = axis.barh(names[::-1], times[::-1], color=["#b0b0b0"] * (len(names) - 1) + ["#1f6fb4"])
-        axis.bar_label(bars, [f" {row[2]:,.0f} µs  ({row[4]:.2g}×)" for row in group[::-1]], fontsize=8)
+        axis.bar_label(bars, [f" {row[2]:,.0f} µs  ({row[4]:,.1f}×)" for row in group[::-1]], fontsize=8)
         axis.set_title(title, fontsize=10, loc="left")
         axis.set_xscale("log" if max(times) > 50 else "linear")
         axis.margins(x=0.2)
