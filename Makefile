@@ -5,14 +5,19 @@ PYTEST =
 BIN = .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 # dvc.yaml says `python`: with this in front of a command, that is the python of .venv
 RUN = PATH="$(CURDIR)/$(BIN):$$PATH"
+UV := $(shell command -v uv 2>/dev/null)
+INSTALL = $(if $(UV),uv pip install --quiet --compile-bytecode --python $(BIN)/python, \
+    $(BIN)/python -m pip install --quiet --disable-pip-version-check)
 DIGITS = examples/digits
 
-.PHONY: help setup demo test repro verify lint gradcheck results bench chaos fuzz audit lock clean
+.PHONY: help setup extras demo test repro verify lint gradcheck results bench chaos fuzz audit lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s  %s\n", $$1, $$2 }' Makefile
 
 setup: .venv/.ready ## install the pinned packages into .venv, once
+
+extras: .venv/.extras ## install what only exports and the fuzzer need, and their tests
 
 demo: setup ## the whole pipeline on the bundled digits, without network: metrics and pictures
 	@$(RUN) dvc repro $(DIGITS)/dvc.yaml
@@ -45,20 +50,23 @@ bench: setup ## times of a training step and its parts
 	@$(RUN) python tests/benchmarks/bench.py
 
 chaos: setup ## kill and starve every stage at every system call, and dvc repro at random (needs strace)
-	@$(RUN) python tests/chaos.py
+	@$(RUN) python tests/chaos.py --record docs/chaos.json
 
-fuzz: setup ## a million damaged files: no crash, no hang, no flood
-	@$(RUN) python tests/fuzz.py
+fuzz: extras ## a million damaged files, led by coverage: no crash, no hang, no flood (Linux on x86-64)
+	@$(RUN) python tests/fuzz.py --record docs/fuzz.json
 
 audit: ## known weaknesses of the pinned packages (needs uv, and the network)
 	uvx pip-audit --strict --require-hashes --disable-pip --requirement requirements.txt
 
+# the last one with a wheel for Python 3.11
+FUZZER = atheris<3.1; sys_platform == "linux" and platform_machine == "x86_64"
 COMPILE = uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
     --no-annotate --custom-compile-command "make lock"
 
 lock: ## pin the newest packages in requirements*.txt, for all supported Pythons at once (needs uv)
 	$(COMPILE) --extra dev pyproject.toml --output-file requirements.txt
 	printf '%s\n' onnx onnxruntime safetensors | $(COMPILE) - --constraint requirements.txt --output-file requirements-export.txt
+	echo '$(FUZZER)' | $(COMPILE) - --constraint requirements.txt --output-file requirements-fuzz.txt
 
 clean: ## remove .venv and the tools' caches; data and DVC's cache stay
 	rm -rf .venv build *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -69,15 +77,13 @@ clean: ## remove .venv and the tools' caches; data and DVC's cache stay
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	    echo "error: $(PYTHON) is not Python 3.11 or newer; name one that is: make PYTHON=python3.12" >&2; exit 1; }
 	@echo "Installing the pinned packages into .venv, which takes about a minute, once ..."
-	@set -e; if command -v uv >/dev/null; then \
-	    uv venv --quiet --allow-existing --python $(PYTHON) .venv; \
-	    uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.txt; \
-	    uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .; \
-	else \
-	    $(PYTHON) -m venv .venv; \
-	    $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt; \
-	    $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .; \
-	fi
+	@$(if $(UV),uv venv --quiet --allow-existing --python $(PYTHON),$(PYTHON) -m venv) .venv
+	@$(INSTALL) --require-hashes -r requirements.txt
+	@$(INSTALL) --no-deps --no-build-isolation -e .
 	@$(BIN)/python -m compileall -q pipeline
 	@git rev-parse --git-dir >/dev/null 2>&1 || $(BIN)/dvc config --local core.no_scm true
+	@touch $@
+
+.venv/.extras: .venv/.ready requirements-export.txt requirements-fuzz.txt
+	@$(INSTALL) --require-hashes -r requirements-export.txt -r requirements-fuzz.txt
 	@touch $@

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.events import AliasEvent
+from ruamel.yaml.events import NodeEvent
 
 from pipeline.errors import PipelineError
 
@@ -138,7 +138,7 @@ def load_params(path: Path = PARAMS_FILE, overrides: Iterable[str] | None = None
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in the YAML file at `path`; small, UTF-8, without aliases, tags or duplicate keys."""
+    """The mapping in the YAML file at `path`; small, UTF-8, without anchors, aliases, tags or duplicate keys."""
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST_FILE + 1)
@@ -162,10 +162,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def parse(text: str) -> Any:
-    """`text` as YAML 1.2; refuses aliases, with which a few bytes can claim gigabytes."""
+    """`text` as YAML 1.2; refuses anchors and aliases, with which a few bytes can claim gigabytes."""
     yaml = YAML(typ="safe", pure=True)
-    if any(isinstance(event, AliasEvent) for event in yaml.parse(text)):
-        raise YAMLError("aliases (*name) are not allowed")
+    if any(isinstance(event, NodeEvent) and event.anchor for event in yaml.parse(text)):
+        raise YAMLError("anchors (&name) and aliases (*name) are not allowed")
     return yaml.load(text)
 
 

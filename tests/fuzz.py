@@ -4,15 +4,19 @@ python tests/fuzz.py                   a million inputs; half an hour
 python tests/fuzz.py --inputs 10000    a sample
 python tests/fuzz.py --record docs/fuzz.json     keep the figures for docs/faults.md
 
-No other exception or warning, no second of processor time, and no 256 MB more memory is allowed. An input that breaks
-this is saved in tests/corpus, whose files a test feeds again.
+Coverage leads: Atheris (libFuzzer) keeps each input that reaches new code, here or in a library, and damages it
+further. No other exception or warning, no second of processor time, and no 256 MB more memory is allowed. An input
+that breaks this is saved in tests/corpus, whose files a test feeds again.
 """
 
 import argparse
+import gc
 import gzip
 import hashlib
 import json
 import math
+import multiprocessing
+import os
 import random
 import re
 import resource
@@ -23,11 +27,18 @@ import time
 import warnings
 import zipfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import FunctionType
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
+
+try:
+    import atheris
+except ImportError:  # the tests feed the corpus without it
+    atheris = None
 
 from pipeline.datasets.arrays import Split, describe_dataset, load_splits, save_dataset
 from pipeline.datasets.idx import decode_idx, encode_idx, read_idx, write_idx
@@ -43,6 +54,7 @@ from pipeline.params import load_params
 
 ROOT = Path(__file__).parents[1]
 CORPUS = ROOT / "tests/corpus"
+LED_BY = ("pipeline", "gzip", "zipfile", "json", "ruamel", "numpy.lib")  # whose code an input may be the first to reach
 SECONDS = 1.0  # of processor time a call
 MEMORY = 256 << 20  # bytes more than at the start
 
@@ -64,6 +76,7 @@ class Result(NamedTuple):
     target: str
     inputs: int
     refused: int
+    kept: int  # for reaching new code
     slowest: float  # seconds of processor time
     found: int  # calls that broke the rules
 
@@ -347,25 +360,53 @@ def verdict(target: Target, data: bytes, folder: Path) -> str:
     return "read"
 
 
-def fuzz(name: str, target: Target, inputs: int, folder: Path, dice: random.Random) -> Result:
-    refused, slowest, found = 0, 0.0, set()
-    for _ in range(inputs):
-        data = dice.choice(target.changes)(dice, dice.choice(target.seeds))
+def fuzz(name: str, target: Target, inputs: int, seed: int, folder: Path) -> NoReturn:
+    """Write a Result to `folder`, and end this process, as libFuzzer does."""
+    corpus = folder / f"{name} corpus"
+    corpus.mkdir()
+    for i, data in enumerate(target.seeds):
+        (corpus / f"seed-{i}").write_bytes(data)
+    fed, refused, slowest, found = 0, 0, 0.0, set()
+
+    def feed(data: bytes) -> None:
+        nonlocal fed, refused, slowest
         start = time.process_time()
         said = verdict(target, data, folder)
-        slowest = max(slowest, time.process_time() - start)
-        refused += said == "refused"
+        fed, slowest, refused = fed + 1, max(slowest, time.process_time() - start), refused + (said == "refused")
         if said not in ("read", "refused") and said not in found:
             found.add(said)
             save(name, data, said)
-    return Result(name, inputs, refused, round(slowest, 3), len(found))
+        if fed == inputs:
+            kept = len(list(corpus.iterdir())) - len(target.seeds)
+            result = Result(name, fed, refused, kept, round(slowest, 3), len(found))
+            (folder / f"{name}.json").write_text(json.dumps(result))
+            os._exit(0)
+
+    with (folder / f"{name}.log").open("wb") as log:  # of libFuzzer, which talks
+        os.dup2(log.fileno(), sys.stderr.fileno())
+    options = [f"-seed={seed + 1}", "-max_len=65536", "-mutate_depth=2", "-rss_limit_mb=0"]
+    atheris.Setup([name, *options, str(corpus)], feed, custom_mutator=partial(mutate, target))
+    confine()
+    atheris.Fuzz()
+    raise AssertionError("libFuzzer came back")
+
+
+def mutate(target: Target, data: bytes, most: int, seed: int) -> bytes:
+    """One of the target's changes to an input that led somewhere, or to a sound file; of at most so many bytes."""
+    dice = random.Random(seed)
+    data = dice.choice([data, dice.choice(target.seeds)])
+    try:
+        changed = dice.choice(target.changes)(dice, data)
+    except Exception:  # the contents can only be changed while the file is sound
+        changed = damage(dice, data)
+    return changed[:most]
 
 
 def save(name: str, data: bytes, said: str) -> None:
     CORPUS.mkdir(exist_ok=True)
     path = CORPUS / f"{name}-{hashlib.sha256(data).hexdigest()[:8]}"
     path.write_bytes(data)
-    print(f"{path}: {said[:300]}", file=sys.stderr, flush=True)
+    print(f"{path}: {said[:300]}", flush=True)
 
 
 def confine() -> None:
@@ -383,19 +424,36 @@ def main() -> None:
     parser.add_argument("--record", type=Path, help="a JSON file for the figures")
     asked = parser.parse_args()
     results = []
+    watch_coverage()
+    print("  ".join(f"{field:>12}" for field in Result._fields))
     shm = "/dev/shm" if Path("/dev/shm").is_dir() else None
-    with tempfile.TemporaryDirectory(dir=shm) as folder:
-        chosen = targets(Path(folder))
-        confine()
-        print("  ".join(f"{field:>12}" for field in Result._fields))
-        for name, target in chosen.items():
+    with tempfile.TemporaryDirectory(dir=shm) as scratch:
+        for name, target in targets(Path(scratch)).items():
             if asked.only in (None, name):
                 count = asked.inputs * target.share // 100
-                results.append(fuzz(name, target, count, Path(folder), random.Random(f"{asked.seed} {name}")))
+                results.append(in_own_process(name, target, count, asked.seed, Path(scratch)))
                 print("  ".join(f"{cell:>12}" for cell in results[-1]), flush=True)
     if asked.record:
         asked.record.write_text(json.dumps([result._asdict() for result in results], indent=2) + "\n")
     sys.exit(any(result.found for result in results))
+
+
+def watch_coverage() -> None:
+    """Of all that is imported by now from LED_BY."""
+    for thing in gc.get_objects():
+        if isinstance(thing, FunctionType) and thing.__module__ and thing.__module__.startswith(LED_BY):
+            atheris.instrument_func(thing)
+
+
+def in_own_process(name: str, target: Target, inputs: int, seed: int, folder: Path) -> Result:
+    """What `fuzz` reports."""
+    report, log = folder / f"{name}.json", folder / f"{name}.log"
+    child = multiprocessing.get_context("fork").Process(target=fuzz, args=(name, target, inputs, seed, folder))
+    child.start()
+    child.join()
+    if child.exitcode:
+        sys.exit(f"the fuzzer of {name} ended with {child.exitcode}:\n{log.read_text()}")
+    return Result(*json.loads(report.read_text()))
 
 
 if __name__ == "__main__":

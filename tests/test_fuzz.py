@@ -4,7 +4,9 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import fuzz
 import pytest
 from fuzz import CORPUS, ROOT, targets, verdict
 
@@ -36,10 +38,36 @@ def test_damage_depends_on_the_dice_alone_and_does_some(name: str, tmp_path: Pat
         assert len(results - {target.seeds[0]}) > 10
 
 
+@pytest.fixture
+def atheris() -> Any:
+    return pytest.importorskip("atheris", reason="make extras installs it")
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux how much memory it has")
-def test_a_sample_of_damaged_files_is_read_or_refused() -> None:
+def test_a_sample_of_damaged_files_is_read_or_refused(atheris: Any) -> None:
     done = subprocess.run(
         [sys.executable, "tests/fuzz.py", "--inputs", "10000"], cwd=ROOT, capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def one_bit_in_each_of_four_bytes(path: Path) -> None:
+    data = path.read_bytes()
+    for i in range(4):
+        if data[i : i + 1] != bytes([1 << i]):
+            return
+    raise ValueError("planted")
+
+
+@pytest.mark.slow
+def test_coverage_leads_to_a_fault_that_chance_would_not_find(
+    atheris: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fuzz, "CORPUS", tmp_path / "found")
+    reader = atheris.instrument_func(one_bit_in_each_of_four_bytes)
+    target = fuzz.Target(100, [bytes(16)], [fuzz.flip], reader)
+    result = fuzz.in_own_process("planted", target, 20_000, 0, tmp_path)
+    assert result.found == 1
+    assert result.kept > 1
+    (saved,) = (tmp_path / "found").iterdir()
+    assert saved.read_bytes()[:4] == b"\x01\x02\x04\x08"

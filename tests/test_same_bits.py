@@ -21,7 +21,7 @@ GOLDEN = {
     "sigmoid": "001e30a3234c4e3b",
     "tanh": "2261d6fdd3d68be9",
     "relu": "fbb08aa72a88b1f7",
-    "cnn": "abab086922c7c94c",
+    "cnn": "7e760528fa56e949",
     "softmax": "f668728840a36900",
     "svm": "782446e14f9125e0",
 }
