@@ -13,7 +13,9 @@ OUTPUTS = (
     "data/model/weights.npz",
     *(f"data/model/{name}.csv" for name in ("loss", "accuracy")),
     *(f"data/evaluation/{name}.png" for name in ("accuracy", "loss", "confusion", "mistakes", "weights")),
-    *(f"data/evaluation/{name}" for name in ("classes.json", "metrics.json", "predictions.csv", "report.html")),
+    *(f"data/evaluation/{name}.json" for name in ("classes", "metrics", "model")),
+    "data/evaluation/predictions.csv",
+    "data/evaluation/report.html",
 )
 
 

@@ -166,7 +166,7 @@ P8 | not UTF-8, BOM, CRLF, tabs, NUL, too large | refused, or harmless
 P9 | YAML 1.1 or 1.2 | read as DVC reads it
 P10 | tags that make objects | refused
 P11 | missing, a folder, a link, unreadable | one line; a link is followed
-P12 | the settings in force | written into the model
+P12 | the settings in force | written into the model, and beside the metrics
 """
 
 # rows that no test here can show, and why

@@ -76,8 +76,9 @@ def test_curves_have_a_row_for_each_iteration_and_each_epoch(finished: Path) -> 
     assert epochs == sorted(set(epochs))
 
 
-def test_P12_the_model_file_says_what_it_is_and_where_from(finished: Path) -> None:
+def test_P12_the_model_file_says_what_it_is_and_where_from_and_the_evaluation_repeats_it(finished: Path) -> None:
     about = load_classifier(finished / "data/model/weights.npz").about
+    assert json.loads((finished / "data/evaluation/model.json").read_text()) == about
     assert about["params"] == load_params(finished / "params.yaml").train.model_dump()
     assert about["data"]["sha256"] == hashes(finished)["data/processed/dataset.npz"]
     assert about["data"]["name"] == "digits"

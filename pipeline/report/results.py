@@ -41,6 +41,7 @@ def results(
     pairs = zip(answers.labels.tolist(), answers.predicted.tolist(), strict=True)
     files["predictions.csv"] = table(["actual", "predicted"], [[answers.names[k] for k in pair] for pair in pairs])
     files["classes.json"] = strict_json(by_class(answers.confusion, answers.names))
+    files["model.json"] = strict_json(about)  # whose numbers these are
     files["report.html"] = page(answers, loss, curves, worst, first_layer, weights, about)
     return files | {"metrics.json": strict_json(answers.headline | {"loss": loss})}
 
