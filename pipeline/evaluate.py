@@ -33,7 +33,7 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     with unchanged(source):
         data = describe_dataset(source)
         net.require_data(sha256(source))
-        (test,) = load_splits(source, ["test"])
+        (test,) = load_splits(source, data, ["test"])
     with one_blas_thread():
         scores = net.logits(test.images, settings.batch_size)
     pictures = as_pictures(test.images, data["feature_shape"])

@@ -6,21 +6,23 @@ Read as DVC reads it (ruamel, YAML 1.2), so that a value means the same here and
 
 import difflib
 import json
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.events import NodeEvent
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent, NodeEvent
 
 from pipeline.errors import PipelineError
 
 PARAMS_FILE = Path("params.yaml")
-LARGEST_FILE = 1 << 16  # bytes
+LARGEST_FILE = 1 << 14  # bytes
+DEEPEST = 10  # brackets in brackets
 
 # not checked by Typer, whose refusal takes five lines
 ParamsFile = Annotated[Path, typer.Option("--params", metavar="PATH", readable=False, help="The parameter file.")]
@@ -82,6 +84,14 @@ class Train(Section):
     length: int = Field(ge=1, le=1_000_000_000, description="how long to train")
     unit: Literal["iterations", "epochs"] = Field(description="what length counts")
     seed: int = Field(ge=0, lt=2**63, description="decides the first weights and the batches")
+
+    @field_validator("momentum")
+    @classmethod
+    def zero_has_no_sign(cls, value: float) -> float:
+        """The one number that equals another and differs in its bits."""
+        if math.copysign(1, value) < 0:
+            raise ValueError("-0.0 is not told from 0.0; write that.")
+        return value
 
     @model_validator(mode="after")
     def differences_need_digits(self) -> "Train":
@@ -162,11 +172,21 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def parse(text: str) -> Any:
-    """`text` as YAML 1.2; refuses anchors and aliases, with which a few bytes can claim gigabytes."""
+    """`text` as YAML 1.2; YAMLError where it is not, or has what a few bytes can claim gigabytes or objects with."""
     yaml = YAML(typ="safe", pure=True)
-    if any(isinstance(event, NodeEvent) and event.anchor for event in yaml.parse(text)):
-        raise YAMLError("anchors (&name) and aliases (*name) are not allowed")
-    return yaml.load(text)
+    depth = 0
+    try:
+        for event in yaml.parse(text):
+            if isinstance(event, NodeEvent) and event.anchor:
+                raise YAMLError("anchors (&name) and aliases (*name) are not allowed")
+            if getattr(event, "tag", None):
+                raise YAMLError(f"tags ({event.tag}) are not allowed")
+            depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+            if depth > DEEPEST:
+                raise YAMLError(f"nested more than {DEEPEST} deep")
+        return yaml.load(text)
+    except (ValueError, RecursionError) as error:  # of dates that there are not, numbers of thousands of digits
+        raise YAMLError(str(error)) from None
 
 
 def summary(error: YAMLError) -> str:
@@ -184,11 +204,12 @@ def apply(tree: dict[str, Any], override: str) -> str:
         value = parse(text)
     except YAMLError as error:
         raise PipelineError(f"-S {override}: the value is not valid YAML: {summary(error)}.") from None
-    for parent in parents:
-        branch = tree.setdefault(parent, {})
-        tree = branch if isinstance(branch, dict) else {}
     if not (equals and parents and key):
         raise PipelineError(f"-S {override}: expected SECTION.KEY=VALUE, such as train.learning_rate=0.05.")
+    for parent in parents:
+        tree = tree.setdefault(parent, {})
+        if not isinstance(tree, dict):
+            raise PipelineError(f"-S {override}: {parent} holds a value, so that nothing can be set in it.")
     tree[key] = value
     return path
 

@@ -34,7 +34,7 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     source, folder = Path("data/processed/dataset.npz"), Path("data/model")
     with unchanged(source):
         data = describe_dataset(source) | {"sha256": sha256(source)}
-        train, held_out = load_splits(source, ["train", data["held_out"]])
+        train, held_out = load_splits(source, data, ["train", data["held_out"]])
     trainer = Trainer(settings.model_dump(), train, held_out, len(data["class_names"]))
     if settings.gradient != "backprop":
         typer.echo(f"gradient {settings.gradient}: about {trainer.seconds():.0f} s for {trainer.plan.iterations} steps")

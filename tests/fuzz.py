@@ -48,6 +48,7 @@ from pipeline.nn import architecture, build
 from pipeline.nn.arithmetic import ARITHMETICS
 from pipeline.nn.checkpoints import Checkpoints, sound
 from pipeline.nn.classifier import load_classifier
+from pipeline.nn.trainer import Trainer
 from pipeline.nn.weights import save_weights, size
 from pipeline.npz import read_npz, write_npz
 from pipeline.params import load_params
@@ -55,6 +56,8 @@ from pipeline.params import load_params
 ROOT = Path(__file__).parents[1]
 CORPUS = ROOT / "tests/corpus"
 LED_BY = ("pipeline", "gzip", "zipfile", "json", "ruamel", "numpy.lib")  # whose code an input may be the first to reach
+CHECKPOINT = {"iteration": np.array(3), "weights": np.arange(4.0), "losses": np.arange(3.0)}
+TRAINING = load_params(ROOT / "params.yaml").train.model_dump() | {"hidden": 3, "batch_size": 2}
 SECONDS = 1.0  # of processor time a call
 MEMORY = 256 << 20  # bytes more than at the start
 
@@ -230,6 +233,11 @@ def lines(dice: random.Random, data: bytes) -> bytes:
     at = dice.randrange(len(rows))
     key = rows[at].partition(b":")[0]
     values = [
+        b"2001-13-45",
+        b"9" * 5000,
+        b"[" * 300,
+        b"? " * 300,
+        b"!!int x",
         b"!!python/object:a {}",
         b"&a [*a]",
         b"*a",
@@ -268,9 +276,20 @@ def read_description(path: Path) -> None:
     load_raw(path.rename(path.with_name("dataset.json")).parent)
 
 
+def read_checkpoint(path: Path) -> None:
+    state = sound(path)
+    if state is None:
+        raise PipelineError("passed over")
+    if state.keys() != CHECKPOINT.keys() or not all(map(np.array_equal, state.values(), CHECKPOINT.values())):
+        raise AssertionError("another state than was saved")
+
+
 def read_dataset(path: Path) -> None:
+    """And see what a net makes of it."""
     data = describe_dataset(path)
-    load_splits(path, ["train", data["held_out"]])
+    splits = load_splits(path, data, ["train", data["held_out"]])
+    with np.errstate(all="ignore"):  # of numbers that are none; training stops at them
+        Trainer(TRAINING, *splits, len(data["class_names"])).seconds()
 
 
 def read_net(path: Path) -> None:
@@ -284,22 +303,22 @@ def targets(folder: Path) -> dict[str, Target]:
     arrays = [np.arange(24, dtype=np.uint8).reshape(2, 3, 4), np.arange(5, dtype=np.int16), np.zeros((0, 3))]
     idx = [encode_idx(array) for array in arrays]
     write_npz(folder / "a", {"a": np.arange(3.0), "b": np.ones((2, 2), np.float32), "about": np.array("{}")})
-    Checkpoints(folder, {}, 0).save(3, {"weights": np.arange(4.0), "losses": np.arange(3.0)})
+    Checkpoints(folder, {}, 0).save(3, {name: CHECKPOINT[name] for name in ("weights", "losses")})
     (checkpoint,) = folder.glob("*.npz")
     weights = small_net(folder / "weights")
-    splits = {name: Split(np.ones((4, 6), np.float32), np.arange(4)) for name in ("train", "test")}
+    splits = {name: Split(np.ones((4, 6), np.float32), np.arange(4) % 2) for name in ("train", "test")}
     save_dataset(folder / "dataset", splits, {"held_out": "test", "class_names": ["0", "1"], "feature_shape": [2, 3]})
     params = re.sub(r" *#.*", "", (ROOT / "params.yaml").read_text()).encode()
     inside = [damage, inside_zip]
     return {
-        "idx": Target(30, idx, [damage], read_array),
+        "idx": Target(27, idx, [damage], read_array),
         "gzip": Target(20, [gzip.compress(each, mtime=0) for each in idx], [damage, inside_gzip], read_gzip),
         "npz": Target(20, [(folder / "a").read_bytes()], inside, read_npz),
-        "checkpoint": Target(8, [checkpoint.read_bytes()], inside, sound),
+        "checkpoint": Target(8, [checkpoint.read_bytes()], inside, read_checkpoint),
         "dataset": Target(8, [(folder / "dataset").read_bytes()], [*inside, inside_about], read_dataset),
         "weights": Target(8, [weights], [*inside, inside_about], read_net),
         "description": Target(4, [description(folder)], [inside_json], read_description),
-        "params": Target(2, [params], [damage, lines, lines], load_params),
+        "params": Target(5, [params], [damage, lines, lines], load_params),
     }
 
 
@@ -394,12 +413,12 @@ def fuzz(name: str, target: Target, inputs: int, seed: int, folder: Path) -> NoR
 def mutate(target: Target, data: bytes, most: int, seed: int) -> bytes:
     """One of the target's changes to an input that led somewhere, or to a sound file; of at most so many bytes."""
     dice = random.Random(seed)
-    data = dice.choice([data, dice.choice(target.seeds)])
+    data = dice.choice([data, dice.choice(target.seeds)]) or b"\0"
     try:
         changed = dice.choice(target.changes)(dice, data)
     except Exception:  # the contents can only be changed while the file is sound
         changed = damage(dice, data)
-    return changed[:most]
+    return changed[:most] or b"\0"
 
 
 def save(name: str, data: bytes, said: str) -> None:
@@ -423,6 +442,8 @@ def main() -> None:
     parser.add_argument("--only", help="one target")
     parser.add_argument("--record", type=Path, help="a JSON file for the figures")
     asked = parser.parse_args()
+    if atheris is None:
+        sys.exit("error: Atheris is not installed; make extras installs it, on Linux on x86-64.")
     results = []
     watch_coverage()
     print("  ".join(f"{field:>12}" for field in Result._fields))

@@ -28,7 +28,7 @@ class Result(NamedTuple):
 
     killed: str
     runs: int
-    before_its_end: int  # of the run; the others had ended before they could be killed
+    before_its_end: int  # of the run, which is what counts; the others had ended before they could be killed
     lock_cut: int  # dvc.lock, by DVC itself
     failed: int  # the next dvc repro
     different: int  # the outputs, from those of an undisturbed run
@@ -61,18 +61,20 @@ def fresh(folder: Path, name: str) -> Clone:
     return Clone(folder / name / "clone", PIPELINE_MIRRORS="")
 
 
-def kill_often(folder: Path, runs: int, seed: int = 0) -> list[Result]:
-    """Both ways to kill, each so many times."""
+def kill_often(folder: Path, kills: int, seed: int = 0) -> list[Result]:
+    """Both ways to kill, each so many times before the end of the run."""
     clone, start = fresh(folder, "undisturbed"), time.monotonic()
     assert repro(clone).wait() == 0
     lasts, golden = time.monotonic() - start, outputs(clone)
+    assert not clone.changed(), "what is committed, dvc.lock among it, is not what the code makes"
     moments, results = random.Random(seed), []
     for who, everything in WHO.items():
-        counts = [0, 0, 0, 0]
-        for i in range(runs):
-            found = kill(fresh(folder, f"{who} {i}"), everything, moments.uniform(0, lasts), golden)
-            counts = [count + one for count, one in zip(counts, found, strict=True)]
-        results.append(Result(who, runs, *counts))
+        result = Result(who, 0, 0, 0, 0, 0)
+        while result.before_its_end < kills:
+            clone = fresh(folder, f"{who} {result.runs}")
+            found = kill(clone, everything, moments.uniform(0, lasts), golden)
+            result = Result(who, *map(sum, zip(result[1:], (1, *found), strict=True)))
+        results.append(result)
     return results
 
 
@@ -90,7 +92,7 @@ def kill(clone: Clone, everything: bool, moment: float, golden: dict[str, str]) 
     if cut:
         clone.output("git", "checkout", "--quiet", LOCK)
     failed = repro(clone).wait() != 0
-    different = outputs(clone) != golden
+    different = failed or outputs(clone) != golden
     shutil.rmtree(clone.folder.parent)
     return running, cut, failed, different
 

@@ -16,6 +16,8 @@ from pipeline.provenance import sha256
 
 images = arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 5), st.integers(1, 5)))
 
+ABOUT = {"class_names": list("abcde"), "feature_shape": [2, 3], "held_out": "test"}
+
 
 @given(images)
 def test_normalized_pixels_are_float32_from_0_to_1_and_can_be_read_back(pixels):
@@ -49,9 +51,9 @@ def test_the_layouts_hold_the_same_numbers(pixels):
 def test_a_saved_dataset_reads_back_with_what_it_says_of_itself(tmp_path):
     path = tmp_path / "dataset.npz"
     train = a.Split(np.zeros((4, 6), np.float32), a.one_hot(np.arange(4), 5))
-    about = {"name": "tiny", "class_names": ["ä"], "feature_shape": [2, 3], "held_out": "test"}
+    about = {"name": "tiny", "class_names": list("äbcde"), "feature_shape": [2, 3], "held_out": "test"}
     a.save_dataset(path, {"train": train, "test": train}, about)
-    (read,) = a.load_splits(path, ["test"])
+    (read,) = a.load_splits(path, about, ["test"])
     assert read.labels.tolist() == [0, 1, 2, 3]
     assert a.describe_dataset(path) == about
     with np.load(path, allow_pickle=False) as plain:  # and plain NumPy reads it as well
@@ -67,14 +69,45 @@ def test_C24_the_same_arrays_make_the_same_file(tmp_path):
 
 def test_E1_a_missing_dataset_says_which_command_makes_it(tmp_path):
     with pytest.raises(PipelineError, match=r"dataset.npz does not exist; make it again: python -m pipeline.convert"):
-        a.load_splits(tmp_path / "dataset.npz", ["test"])
+        a.load_splits(tmp_path / "dataset.npz", ABOUT, ["test"])
+
+
+FOUR = np.ones((4, 6), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "said"),
+    [
+        (FOUR, [0, 1, -1, 2], "test_labels are not of 5 classes"),
+        (FOUR, [0, 1, 5, 2], "test_labels are not of 5 classes"),
+        (FOUR, [0, 1, 0.5, 2], "test_labels are not of 5 classes"),
+        (FOUR, [0, 1, np.nan, 2], "test_labels are not of 5 classes"),
+        (FOUR, np.eye(4, 6), "test_labels are not of 5 classes"),
+        (FOUR, np.eye(4, 5) / 2, "test_labels are not of 5 classes"),
+        (FOUR, np.eye(4, 5)[:, None], "test_labels are not of 5 classes"),
+        (FOUR, np.array(list("abcd")), "test_labels are not of 5 classes"),
+        (FOUR, [0, 1, 2], r"4 test images and labels of shape \(3,\)"),
+        (FOUR, np.array(1), r"4 test images and labels of shape \(\)"),
+        (FOUR[:, :5], range(4), r"of shape \(4, 5\), expected numbers of shape N x 6 or N x 1 x 2 x 3"),
+        (FOUR[:, 0], range(4), r"of shape \(4,\), expected"),
+        (FOUR.reshape(4, 2, 3), range(4), r"of shape \(4, 2, 3\), expected"),
+        (FOUR.astype(str), range(4), r"test_images is <U.* expected"),
+        (FOUR.astype(np.uint8), range(4), "the images of train and test are not of one form"),
+        (FOUR.reshape(4, 1, 2, 3), range(4), "the images of train and test are not of one form"),
+    ],
+)
+def test_E2_what_does_not_fit_the_description_is_refused(tmp_path, images, labels, said):
+    splits = {"train": a.Split(FOUR, np.arange(4)), "test": a.Split(images, np.asarray(labels))}
+    a.save_dataset(tmp_path / "d.npz", splits, ABOUT)
+    with pytest.raises(PipelineError, match=said):
+        a.load_splits(tmp_path / "d.npz", ABOUT, ["train", "test"])
 
 
 def test_a_missing_split_is_named(tmp_path):
     split = a.Split(np.ones((4, 6), np.float32), np.arange(4))
     a.save_dataset(tmp_path / "d.npz", {"train": split}, {})
     with pytest.raises(PipelineError, match="no array 'test_images'"):
-        a.load_splits(tmp_path / "d.npz", ["test"])
+        a.load_splits(tmp_path / "d.npz", ABOUT, ["test"])
 
 
 def test_held_out_images_are_the_last_of_the_training_set():
@@ -123,6 +156,20 @@ def refused(raw, name: str, array, pattern: str) -> None:
         load_raw(raw)
 
 
+@pytest.mark.parametrize("code", [np.float32, np.float64])
+@pytest.mark.parametrize("part", ["images", "labels"])
+def test_C10_pixels_and_labels_that_are_no_whole_numbers_are_refused(raw, part, code):
+    write_idx(raw / f"train-{part}.gz", read_idx(raw / f"train-{part}.gz").astype(code))
+    with pytest.raises(PipelineError, match=f"found {np.dtype(code)} of shape"):
+        load_raw(raw)
+
+
+def test_C10_signed_bytes_are_no_pixels(raw):
+    write_idx(raw / "train-images.gz", (read_idx(raw / "train-images.gz") // 2).astype(np.int8))
+    with pytest.raises(PipelineError, match="found int8 of shape"):
+        load_raw(raw)
+
+
 def test_C15_a_label_beyond_the_classes_is_located(raw):
     refused(raw, "train-labels.gz", [0, 1, 2] + [0] * 17, "train-labels.gz: label 2 is 2, expected 0 to 1")
 
@@ -140,8 +187,10 @@ def test_C12_no_images_at_all_are_refused(raw):
 def test_E8_an_empty_split_is_refused(tmp_path):
     empty = a.Split(np.empty((0, 6), np.float32), np.empty(0, np.int64))
     a.save_dataset(tmp_path / "d.npz", {"test": empty}, {})
-    with pytest.raises(PipelineError, match="holds 0 test images and 0 labels"):
-        a.load_splits(tmp_path / "d.npz", ["test"])
+    with pytest.raises(
+        PipelineError, match=r"test_images is float32 of shape \(0, 6\), expected numbers of shape N x 6 or"
+    ):
+        a.load_splits(tmp_path / "d.npz", ABOUT, ["test"])
 
 
 def test_C16_fewer_labels_than_images_is_refused(raw):
@@ -161,7 +210,7 @@ def test_C20_an_absent_class_is_named(raw):
 
 
 def test_C11_images_where_labels_belong_are_refused(raw):
-    refused(raw, "train-labels.gz", np.zeros((20, 3, 4)), r"one an image of train-images.gz, found an array")
+    refused(raw, "train-labels.gz", np.zeros((20, 3, 4)), r"one an image of train-images.gz, found uint8 of shape")
 
 
 def test_C17_train_and_test_swapped_is_noticed_by_their_counts(raw):

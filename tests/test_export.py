@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from nets import a_file, a_net
 
-from pipeline.datasets.arrays import load_splits
+from pipeline.datasets.arrays import describe_dataset, load_splits
 from pipeline.nn.classifier import load_classifier
 from pipeline.npz import read_npz
 
@@ -85,7 +85,8 @@ def test_onnx_says_of_every_mnist_test_image_what_the_net_says(tmp_path, monkeyp
     must(tmp_path, "convert", "convert.layout=image")
     must(tmp_path, "train", *(f"train.{one}" for one in f"{settings} length=600".split()))
     assert export(tmp_path, "net.onnx").returncode == 0
-    (test,) = load_splits(tmp_path / "data/processed/dataset.npz", ["test"])
+    source = tmp_path / "data/processed/dataset.npz"
+    (test,) = load_splits(source, describe_dataset(source), ["test"])
     net = load_classifier(tmp_path / "data/model/weights.npz")
     session = runtime.InferenceSession(tmp_path / "net.onnx", providers=["CPUExecutionProvider"])
     (found,) = session.run(["probabilities"], {"images": test.images})

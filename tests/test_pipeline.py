@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from by_hand import OUTPUTS, STAGES, all_stages, command, hashes, must, refusal, run
 
-from pipeline.datasets.arrays import load_splits
+from pipeline.datasets.arrays import describe_dataset, load_splits
 from pipeline.errors import PipelineError
 from pipeline.files import write_bytes
 from pipeline.nn.classifier import load_classifier
@@ -107,7 +107,8 @@ def test_another_params_file_can_be_named(copy: Path) -> None:
 
 def test_the_loss_in_the_metrics_is_that_of_the_net_on_the_test_images(finished: Path) -> None:
     net = load_classifier(finished / "data/model/weights.npz")
-    (test,) = load_splits(finished / "data/processed/dataset.npz", ["test"])
+    source = finished / "data/processed/dataset.npz"
+    (test,) = load_splits(source, describe_dataset(source), ["test"])
     loss = json.loads((finished / "data/evaluation/metrics.json").read_text())["loss"]
     assert loss == net.loss(net.logits(test.images, 100), test.labels) > 0
 

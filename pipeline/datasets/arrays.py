@@ -4,6 +4,7 @@ Shapes: N images of C channels, Y rows, X columns; K classes. Pixels are 0-255 (
 """
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -78,22 +79,44 @@ def describe_dataset(path: Path) -> dict[str, Any]:
     return read_json(str(read_npz(path, [ABOUT], REMAKE)[ABOUT]), path, FORM, REMAKE)
 
 
-def load_splits(path: Path, names: Iterable[str]) -> list[Split]:
-    """Those splits of dataset.npz, labels as class indices; nothing else is read.
+def load_splits(path: Path, data: dict[str, Any], names: Iterable[str]) -> list[Split]:
+    """Those splits of dataset.npz, which `data` describes; labels as class indices; nothing else is read.
 
-    Raises PipelineError where the file is missing, damaged, or has no such split.
+    Raises PipelineError where the file is missing or damaged, has no such split, or holds what does not fit `data`.
     """
     names = list(names)
     arrays = read_npz(path, [f"{name}_{part}" for name in names for part in Split._fields], REMAKE)
-    for name, array in arrays.items():
-        if array.dtype.kind not in "fiu" or not array.ndim:
-            raise PipelineError(f"{path}: {name} is {array.dtype} of shape {array.shape}, expected numbers; {REMAKE}.")
-    splits = [Split(arrays[f"{name}_images"], class_indices(arrays[f"{name}_labels"])) for name in names]
+    splits = [Split(arrays[f"{name}_images"], arrays[f"{name}_labels"]) for name in names]
     for name, split in zip(names, splits, strict=True):
-        if len(split.images) != len(split.labels) or not len(split.images):
-            found = f"{len(split.images)} {name} images and {len(split.labels)} labels"
-            raise PipelineError(f"{path} holds {found}; {REMAKE}.")
-    return splits
+        require_images(path, name, split.images, data["feature_shape"])
+        require_labels(path, name, split, len(data["class_names"]))
+        if (split.images.shape[1:], split.images.dtype) != (splits[0].images.shape[1:], splits[0].images.dtype):
+            raise PipelineError(f"{path}: the images of {names[0]} and {name} are not of one form; {REMAKE}.")
+    return [Split(split.images, class_indices(split.labels)) for split in splits]
+
+
+def require_images(path: Path, name: str, images: Array, shape: Sequence[int]) -> None:
+    """Raise PipelineError unless there are images, flat or of one channel, of `shape` (Y, X)."""
+    if images.dtype.kind not in "fiu" or images.shape[1:] not in ((math.prod(shape),), (1, *shape)) or not len(images):
+        expected = f"numbers of shape N x {math.prod(shape)} or N x 1 x {' x '.join(map(str, shape))}"
+        raise PipelineError(
+            f"{path}: {name}_images is {images.dtype} of shape {images.shape}, expected {expected}; {REMAKE}."
+        )
+
+
+def require_labels(path: Path, name: str, split: Split, classes: int) -> None:
+    """Raise PipelineError unless each image has a label, as an index or one-hot, of one of so many classes."""
+    labels = split.labels
+    if not labels.ndim or len(labels) != len(split.images):
+        found = f"{len(split.images)} {name} images and labels of shape {labels.shape}"
+        raise PipelineError(f"{path} holds {found}; {REMAKE}.")
+    if labels.ndim == 1:
+        sound = labels.dtype.kind in "iu" and 0 <= labels.min() <= labels.max() < classes
+    else:
+        sound = labels.dtype.kind in "fiu" and labels.shape[1:] == (classes,)
+        sound = sound and np.array_equal(labels, one_hot(labels.argmax(axis=1), classes))
+    if not sound:
+        raise PipelineError(f"{path}: {name}_labels are not of {classes} classes, as indices or one-hot; {REMAKE}.")
 
 
 def hold_out(splits: dict[str, Split], count: int) -> dict[str, Split]:

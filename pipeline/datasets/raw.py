@@ -93,9 +93,9 @@ def check(split: Split, images: Path, labels: Path, shape: tuple[int, ...], clas
     if found.dtype != np.uint8 or found.ndim != 3 or found.shape[1:] != shape or not len(found):
         expected = f"uint8 images of {' x '.join(map(str, shape))}"
         raise PipelineError(f"{images}: expected {expected}, found {found.dtype} of shape {found.shape}; {REMAKE}.")
-    if split.labels.shape != (len(found),):
+    if split.labels.shape != (len(found),) or split.labels.dtype.kind not in "iu":
         raise PipelineError(
-            f"{labels}: expected {len(found)} labels, one an image of {images.name}, found an array "
+            f"{labels}: expected {len(found)} labels, one an image of {images.name}, found {split.labels.dtype} "
             f"of shape {split.labels.shape}; {REMAKE}."
         )
     if not 0 <= split.labels.min() <= split.labels.max() < classes:
