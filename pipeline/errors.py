@@ -3,8 +3,11 @@
 import functools
 import io
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 
@@ -12,8 +15,8 @@ class PipelineError(Exception):
     """Something the user can mend: the message is one line of expected, found, where, what to do."""
 
 
-class Stopped(Exception):
-    """Told to stop by a signal, and stopped where nothing was lost."""
+class Stopped(BaseException):
+    """Told to stop by a signal, and stopped where nothing was lost; no Exception, lest a try take it for its own."""
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
@@ -25,13 +28,34 @@ def one_line(error: Exception) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in " ".join(str(error).split()))
 
 
+def stop(number: int, frame: FrameType | None) -> None:
+    """What a signal to stop does wherever the command stands: no file is half-written under its final name."""
+    raise Stopped("Stopped; nothing was lost, run it again.", number)
+
+
+@contextmanager
+def heeding_signals() -> Iterator[None]:
+    """While entered, SIGINT and SIGTERM raise Stopped, so that what is to be cleaned up is; none that are ignored."""
+    numbers = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Make a command print what a user can mend as one line on stderr and exit with code 1."""
+    """Make a command print what a user can mend as one line on stderr and exit with code 1.
+
+    Stopped by a signal, it says so and exits with 128 and the signal's number, as a shell has it.
+    """
 
     @functools.wraps(command)
     def reporting(*args: Any, **kwargs: Any) -> None:
         try:
-            command(*args, **kwargs)
+            with heeding_signals():
+                command(*args, **kwargs)
         except PipelineError as error:
             sys.exit(f"error: {one_line(error)}")
         except Stopped as stopped:

@@ -21,6 +21,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--every", type=int, default=1, help="inject at every so manieth call only")
     parser.add_argument("--stages", nargs="*", default=[*sweep.STAGES, "naive"], help="which, rather than all")
+    parser.add_argument("--faults", nargs="*", default=[*sweep.FAULTS], help="which, rather than all")
     parser.add_argument("--kills", type=int, default=50, help="how often to kill dvc repro")
     parser.add_argument("--record", type=Path, help="a JSON file for the figures")
     asked = parser.parse_args()
@@ -28,7 +29,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=fast_folder()) as folder:
         with sweep.workshop(Path(folder, "sweep")) as workshop:
             for stage in asked.stages:
-                for fault in sweep.FAULTS:
+                for fault in asked.faults:
                     swept.append(sweep.sweep(workshop, stage, fault, asked.every))
                     show(swept[-1], header=len(swept) == 1)
         if asked.kills:

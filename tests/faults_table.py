@@ -27,9 +27,11 @@ Whatever happens, five things hold:
 SWEEP = """\
 ## Every call made to fail
 
-`make chaos` injects SIGKILL, ENOSPC and EIO at every file and socket call that a stage makes, one a run, and looks at
-what is left. *Corrupt*: an output that is neither absent nor the old nor the new one. *Untidy*: not one line and exit
-code 1, or success without the outputs. *Unhealed*: the next run without the fault failed or left other files. The naive
+`make chaos` injects SIGKILL, SIGTERM, SIGINT, ENOSPC and EIO at every file, descriptor and network call (but mmap) that
+a stage makes, one a run, and looks at what is left. Python's start and its imports come before, as does the drawing of
+the pictures, for which matplotlib reads its fonts some 20,000 times. *Corrupt*: an output that is neither absent nor
+the old nor the new one. *Untidy*: not one line and exit code 1 (143 and 130 after SIGTERM and SIGINT), or success
+without the outputs. *Unhealed*: the next run without the fault failed or left other files. The naive
 downloader is `tests/naive_download.py`, which writes to the final name and trusts what is there.
 """
 
@@ -44,8 +46,9 @@ FUZZ = """\
 ## Damaged files
 
 `make fuzz` feeds every reader of files with damaged ones: flipped bits, wrong lengths, cut, doubled and moved parts,
-and contents changed under sound checksums. Each must be read, or refused in one line, within a second of processor time
-and 256 MB. *Found*: those that were not.
+and contents changed under sound checksums. Coverage leads: an input that reaches new code is *kept*, and damaged
+further. Each must be read, or refused in one line, within a second of processor time and 256 MB. *Found*: those that
+were not.
 """
 
 

@@ -1,7 +1,8 @@
 """Every file and socket call of a stage is made to fail in turn, or is the last: strace injects the fault.
 
 After each fault every output must be absent, the old one or the new one, whole; an error must be one line and exit
-code 1; and the same command without the fault must end with all outputs as they should be, and nothing beside them.
+code 1, or what a shell makes of the signal; and the same command without the fault must end with all outputs as they
+should be, and nothing beside them.
 """
 
 import contextlib
@@ -25,7 +26,16 @@ from typing import NamedTuple
 from by_hand import ROOT, command
 
 CALLS = "%file,%desc,%network"
-FAULTS = {"SIGKILL": "signal=SIGKILL", "ENOSPC": "error=ENOSPC", "EIO": "error=EIO"}
+FAULTS = {
+    "SIGKILL": "signal=SIGKILL",
+    "SIGTERM": "signal=SIGTERM",
+    "SIGINT": "signal=SIGINT",
+    "ENOSPC": "error=ENOSPC",
+    "EIO": "error=EIO",
+}
+CODES = {"SIGTERM": 143, "SIGINT": 130}
+# a file that was open and in nobody's hands yet when the signal came, of which Python tells those who ask for warnings
+UNHELD = re.compile(r"Exception ignored in: [^\n]*\n(?:Traceback[^\n]*\n(?: [^\n]*\n)*)?ResourceWarning: [^\n]*\n")
 RAW = [f"data/raw/{split}-{part}-ubyte.gz" for split in ("train", "t10k") for part in ("images-idx3", "labels-idx1")]
 OUTPUTS = {
     "download": [*RAW, "data/raw/dataset.json"],
@@ -178,12 +188,12 @@ def sweep(workshop: Workshop, stage: str, fault: str, every: int = 1, first: int
         injection = f"inject={name}:{FAULTS[fault]}:when={number}"
         folder, status, errors = workshop.run(stage, "-e", f"trace={name}", "-e", injection)
         trace = (workshop.folder / "trace").read_text()
-        if "INJECTED" not in trace and "killed by SIGKILL" not in trace:
+        if "INJECTED" not in trace and f"--- {fault} " not in trace and f"killed by {fault}" not in trace:
             continue  # this run made fewer such calls
         counts["injected"] += 1
         wrong = [
             "corrupt" if not sound(folder, stage, old, new) else "",
-            "untidy" if fault != "SIGKILL" and not tidy(folder, stage, status, errors, name, new) else "",
+            "untidy" if fault != "SIGKILL" and not tidy(folder, stage, fault, status, errors, name, new) else "",
             "unhealed" if not healed(workshop, stage, folder, new) else "",
         ]
         counts.update(filter(None, wrong))
@@ -201,11 +211,16 @@ def sound(folder: Path, stage: str, old: Files, new: Files) -> bool:
     return all(content in (old.get(name), new.get(name)) for name, content in found.items())
 
 
-def tidy(folder: Path, stage: str, status: int, errors: str, call: str, new: Files) -> bool:
-    """Whether a stage said in one line that it failed, unless that could not be written, or did not fail."""
+def tidy(folder: Path, stage: str, fault: str, status: int, errors: str, call: str, new: Files) -> bool:
+    """Whether a stage said in one line that it failed or stopped, unless that could not be written, or did not fail."""
     code = os.waitstatus_to_exitcode(status)
     if code == 0:
         return outputs(folder, stage) == new and not errors
+    if fault in CODES:
+        said = UNHELD.sub("", errors)
+        if not said:  # before the stage began
+            return code in (CODES[fault], -signal.Signals[fault])
+        return code == CODES[fault] and said.startswith("Stopped") and said.count("\n") == 1
     if not errors and call == "write":
         return code in (1, 120)  # Python's own for an output that cannot be flushed
     return code == 1 and errors.startswith("error: ") and errors.count("\n") == 1

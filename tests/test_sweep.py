@@ -33,7 +33,10 @@ def can_trace() -> bool:
 @pytest.mark.parametrize("fault", sweep.FAULTS)
 @pytest.mark.parametrize(
     "stage",
-    [f"{rows}-{stage}" for rows, stage in zip(("D53-D55-D59", "C22", "T1-T10", "E6"), sweep.STAGES, strict=True)],
+    [
+        f"{rows}-{stage}"
+        for rows, stage in zip(("D53-D55-D59-D60-D61", "C22", "T1-T2-T3-T10", "E6"), sweep.STAGES, strict=True)
+    ],
 )
 def test_no_fault_at_any_call_makes_a_wrong_file(workshop: sweep.Workshop, stage: str, fault: str) -> None:
     result = sweep.sweep(workshop, stage.rpartition("-")[2], fault, EVERY, first=len(fault))

@@ -54,7 +54,7 @@ def structured(ops: Arithmetic, model: Model, weights: Array, grads: Array, step
             change: Array = np.log1p(p[images] * np.expm1(s)) - own[images] * s
             return change
 
-        smooth = activation != "relu" and step * np.abs(x).max() <= NEAR
+        smooth = activation != "relu" and step * max(1.0, np.abs(x).max()) <= NEAR  # a bias has the input 1
         differences = odd if smooth else every
         one = np.ones((len(x), 1))
         for name, change, inputs in ("W1", hidden, x), ("b1", hidden, one), ("W2", output, z), ("b2", output, one):
