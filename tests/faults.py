@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 
 FAULTS = """
 # Download
-D1 | connection refused | the same mirror again, then the next; when all fail, one line with each one's reason
+D1 | connection refused | the same mirror again, then the next; when all fail, one line with all reasons, exit code 1
 D2 | the name is unknown | as D1
 D3 | the name server does not answer | as D1; a look-up that hangs is not waited for
 D4 | no route | as D1
@@ -48,7 +48,7 @@ D31 | body cut short, without Content-Length | asked again
 D32 | chunked body cut | asked again
 D33 | Content-Length too small | refused by its size
 D34 | Content-Length too big | asked again
-D35 | two Content-Lengths | refused
+D35 | two Content-Lengths | refused, next mirror
 D36 | a flipped bit | refused by SHA-256; the line says expected and sent
 D37 | right size, wrong file | refused by SHA-256
 D38 | sound gzip of other data | refused by SHA-256
@@ -120,7 +120,7 @@ C21 | elements of several bytes | big-endian in the file, native in the array
 C22 | killed or out of space at any call | dataset.npz is old or new, and whole; the next run heals
 C23 | a disk that reads back other bytes | the old file stays
 C24 | a second run | the same bytes
-C25 | transposed images (EMNIST) | not guessed: pixels are taken as they lie in the file
+C25 | transposed images (EMNIST) | not guessed, as no data set here has them: pixels are taken as they lie in the file
 
 # Train
 T1 | SIGKILL at any call, and at random moments | the model is old or new, and whole; the next run goes on
@@ -139,7 +139,7 @@ T13 | two trainers in one folder | the second is refused
 T14 | threads, hash seed, locale, time zone, folder, umask | the same bits
 T15 | dataset.npz changes under the run | the run keeps what it read; evaluate refuses the mixture
 T16 | the clock jumps back | no difference
-T17 | output closed, no terminal, NO_COLOR, one column | no traceback; the model is the same
+T17 | output closed, no terminal, NO_COLOR, one column | no traceback; the model is the same, or the one before
 T18 | batch larger than the data or not dividing it; one epoch; none | every image counts once; none is refused
 
 # Evaluate
@@ -147,7 +147,7 @@ E1 | model or data missing | refused with the command that makes it
 E2 | shapes, types or classes that do not fit | refused
 E3 | a model of other data | refused
 E4 | answers that are not numbers | refused
-E5 | no display, any MPLBACKEND, no writable home, no fonts, any locale | the same pictures
+E5 | no display, any MPLBACKEND, no writable home, no fonts but matplotlib's, a locale of ASCII | the same pictures
 E6 | no space, or killed between five files | all are published, or none is vouched for
 E7 | numbers JSON does not have | refused: metrics.json is strict
 E8 | no images, one class, ties | counted or refused; ties keep the order of the images

@@ -96,8 +96,8 @@ def test_the_results_in_the_readme_are_those_that_were_measured() -> None:
 
 
 def test_the_speeds_in_the_readme_are_those_that_were_measured() -> None:
-    with (ROOT / "docs/bench.csv").open(newline="") as file:
-        times = {(row["work"], row["contender"]): row for row in csv.DictReader(file)}
+    lines = (ROOT / "docs/bench.csv").read_text("utf-8").splitlines()
+    times = {(row["work"], row["contender"]): row for row in csv.DictReader(line for line in lines if line[0] != "#")}
     (header,) = re.findall(r"^\| Work \| ours \| (.*) \|$", README, re.MULTILINE)
     works = [work for work, contender in times if contender == "JAX scan"]
     assert len(works) == 4

@@ -11,7 +11,7 @@ from pipeline.nn import architecture, build
 from pipeline.nn.activations import ACTIVATIONS
 from pipeline.nn.arithmetic import ARITHMETICS, inputs
 from pipeline.nn.choices import fast_steps
-from pipeline.nn.fast_pixels import brightest_first
+from pipeline.nn.fast_pixels import as_bytes, brightest_first
 from pipeline.nn.gradients import backprop
 from pipeline.nn.initializers import glorot, initialize
 from pipeline.nn.losses import LOSSES
@@ -197,3 +197,12 @@ def test_images_without_a_lit_pixel_train_the_biases():
         assert_equal_but_for_rounding(
             "two_layer", "float64", "cross_entropy", "sgd", (images, labels), batches, hidden=3, activation="tanh"
         )
+
+
+@pytest.mark.parametrize("pixel", [3e38, np.inf, -np.inf, np.nan, 0.5, -1 / 255])
+@pytest.mark.parametrize("arithmetic", ["exact", "float32"])
+def test_images_that_are_no_bytes_are_left_as_they_are_without_a_warning(arithmetic, pixel):
+    images = np.array([[0, 1, pixel]], np.float32)
+    found, white = as_bytes(images, ARITHMETICS[arithmetic])
+    assert found is images
+    assert white == 1

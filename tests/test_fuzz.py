@@ -9,6 +9,8 @@ from typing import Any
 import fuzz
 import pytest
 from fuzz import CORPUS, ROOT, targets, verdict
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 NAMES = ("idx", "gzip", "npz", "checkpoint", "dataset", "weights", "description", "params")
 
@@ -36,6 +38,18 @@ def test_damage_depends_on_the_dice_alone_and_does_some(name: str, tmp_path: Pat
         results = {change(random.Random(i), target.seeds[0]) for i in range(50)}
         assert results == {change(random.Random(i), target.seeds[0]) for i in range(50)}
         assert len(results - {target.seeds[0]}) > 10
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(dice=st.randoms(use_true_random=False), anything=st.none() | st.binary(max_size=100))
+@settings(deadline=None)
+def test_any_bytes_and_any_damage_are_read_or_refused(
+    name: str, dice: random.Random, anything: bytes | None, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("seeds")
+    target = targets(folder)[name]
+    damaged = dice.choice(target.changes)(dice, dice.choice(target.seeds)) if anything is None else anything
+    assert verdict(target, damaged, folder) in ("read", "refused")
 
 
 @pytest.fixture

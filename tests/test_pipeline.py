@@ -227,7 +227,8 @@ def test_T13_two_trainers_on_one_output_are_refused(copy: Path) -> None:
     must(copy, "train")  # the dead hold nothing
 
 
-def test_T17_a_closed_output_is_no_traceback(copy: Path) -> None:
+def test_T17_a_closed_output_is_no_traceback_and_the_model_stays(copy: Path) -> None:
+    before = hashes(copy)
     with subprocess.Popen(
         command("train", "train.length=3000"), cwd=copy, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as training:
@@ -237,6 +238,7 @@ def test_T17_a_closed_output_is_no_traceback(copy: Path) -> None:
         errors = training.stderr.read()
     assert "Traceback" not in errors
     assert training.returncode == 1
+    assert hashes(copy) == before
 
 
 def test_stages_start_quickly(finished: Path) -> None:

@@ -189,9 +189,11 @@ def test_E2_a_model_of_other_arrays_is_refused(copy: Path, name: str, array: np.
 def test_E5_pictures_need_no_display_home_or_sensible_settings(copy: Path, backend: str) -> None:
     before = {path.name: path.read_bytes() for path in (copy / "data/evaluation").iterdir()}
     (copy / "matplotlibrc").write_text("figure.facecolor: red\nfont.size: 30\n")
-    bare = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "MPLBACKEND": backend, "LC_ALL": "C"}
-    unwritable = {"MPLCONFIGDIR": "/proc/nonexistent"}
-    done = subprocess.run(command("evaluate"), cwd=copy, env=bare | unwritable, capture_output=True, text=True)
+    no_fonts = {"PATH": "/nonexistent"}  # where fc-list would be, which knows the system's
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    bare = {"HOME": "/nonexistent", "MPLCONFIGDIR": "/proc/nonexistent", "MPLBACKEND": backend}
+    environment = no_fonts | ascii_only | bare
+    done = subprocess.run(command("evaluate"), cwd=copy, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert {path.name: path.read_bytes() for path in (copy / "data/evaluation").iterdir()} == before

@@ -54,7 +54,7 @@ def as_bytes(images: Array, ops: Arithmetic) -> tuple[Array, int]:
     found = np.empty(images.shape, np.uint8)
     for start in range(0, len(images), ROWS):
         block = images[start : start + ROWS]
-        with np.errstate(invalid="ignore"):  # what is no number is not equal below
+        with np.errstate(over="ignore", invalid="ignore"):  # what is no number is not equal below
             found[start : start + ROWS] = np.clip(np.rint(block * BRIGHTEST), 0, BRIGHTEST)
         if not np.array_equal(inputs(ops, found[start : start + ROWS] / np.float32(BRIGHTEST)), block):
             return images, 1

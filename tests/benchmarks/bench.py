@@ -45,7 +45,8 @@ GROWTH = ("what grows", "how much", "microseconds an image", "megabytes beside t
 
 def main(part=""):
     images, labels, real = mnist()
-    print(*environment(real), sep="\n")
+    about = [*environment(real)]
+    print(*about, sep="\n")
     rows = []
     for work in WORKS:
         if part in work.title:
@@ -57,9 +58,10 @@ def main(part=""):
         rows += show(converting.TITLE, converting.conversion())
     if not part:
         grown = growth(images, labels)
-        write_bytes(DOCS / "bench.csv", table(HEADER, rows))
+        said = "".join(f"# {line}\n" for line in about)
+        write_bytes(DOCS / "bench.csv", said.encode() + table(HEADER, rows))
         write_bytes(DOCS / "growth.csv", table(GROWTH, grown))
-        draw(DOCS / "bench.png", rows, grown)
+        draw(DOCS / "bench.png", about, rows, grown)
 
 
 def environment(real):

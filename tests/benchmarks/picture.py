@@ -7,24 +7,45 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
+OURS, OTHERS, MEMORY = "#1f6fb4", "#b0b0b0", "#b05a1f"
+GROWTH = {"hidden units": "cost as the net grows", "images": "cost as the data grows, 50 hidden units"}
 
-def draw(path, rows, grown):
-    """One panel a work, and two of growth."""
+
+def draw(path, about, rows, grown):
+    """One panel a work, and one a kind of growth; `about` says what was measured, on what."""
     works = [(title, list(group)) for title, group in itertools.groupby(rows, key=lambda row: row[0])]
-    figure, axes = pyplot.subplots(len(works) + 1, 1, figsize=(9, 2.1 * len(works) + 3.4), layout="constrained")
+    count = len(works) + len(GROWTH)
+    figure, axes = pyplot.subplots(count, 1, figsize=(9, 2.2 * count + 1.6), layout="constrained")
+    figure.suptitle("\n".join(about), fontsize=7)
     for axis, (title, group) in zip(axes, works, strict=False):
-        names, times = [row[1] for row in group], [row[4] for row in group]
-        bars = axis.barh(names[::-1], times[::-1], color=["#b0b0b0"] * (len(names) - 1) + ["#1f6fb4"])
-        axis.bar_label(bars, [f" {row[2]:,.0f} µs  ({row[4]:,.1f}×)" for row in group[::-1]], fontsize=8)
-        axis.set_title(title, fontsize=10, loc="left")
-        axis.set_xscale("log" if max(times) > 50 else "linear")
-        axis.margins(x=0.2)
-        axis.spines[["top", "right"]].set_visible(False)
-    axis, memory = axes[-1], axes[-1].twinx()
-    hidden = [row for row in grown if row[0] == "hidden units"]
-    axis.plot([row[1] for row in hidden], [row[2] for row in hidden], "o-", color="#1f6fb4")
-    memory.plot([row[1] for row in hidden], [row[3] for row in hidden], "s--", color="#b05a1f")
-    axis.set(xscale="log", yscale="log", xlabel="hidden units", ylabel="µs an image (dots)")
-    memory.set(ylabel="MB beside the images (squares)", ylim=(0, None))
-    axis.set_title("cost as the net grows", fontsize=10, loc="left")
+        times_beside_ours(axis, title, group)
+    for axis, (what, title) in zip(axes[len(works) :], GROWTH.items(), strict=True):
+        growth(axis, title, what, [row[1:] for row in grown if row[0] == what])
     figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+def times_beside_ours(axis, title, group):
+    """A bar a contender, and the spread of its shots."""
+    group = group[::-1]
+    spreads = [row[3] / row[2] * row[4] for row in group]
+    colors = [OTHERS] * (len(group) - 1) + [OURS]
+    bars = axis.barh([row[1] for row in group], [row[4] for row in group], xerr=spreads, color=colors)
+    axis.bar_label(bars, [f" {row[2]:,.0f} µs  ({row[4]:,.1f}×)" for row in group], fontsize=8)
+    axis.set_title(title, fontsize=10, loc="left")
+    axis.set_xscale("log" if max(row[4] for row in group) > 50 else "linear")
+    axis.margins(x=0.2)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def growth(axis, title, what, rows):
+    """Time an image, and memory beside the images, as there are more of `what`."""
+    counts, times, megabytes = zip(*rows, strict=True)
+    memory = axis.twinx()
+    axis.plot(counts, times, "o-", color=OURS)
+    memory.plot(counts, megabytes, "s--", color=MEMORY)
+    axis.set(xscale="log", xlabel=what, ylabel="µs an image (dots)")
+    axis.set(yscale="log") if max(times) > 10 * min(times) else axis.set(ylim=(0, 2 * max(times)))
+    memory.set(ylabel="MB beside the images (squares)", ylim=(0, None))
+    axis.set_xticks(counts, [f"{count:,}" for count in counts])
+    axis.minorticks_off()
+    axis.set_title(title, fontsize=10, loc="left")
