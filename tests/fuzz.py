@@ -160,7 +160,7 @@ def inside_zip(dice: random.Random, data: bytes) -> bytes:
     file = BytesIO()
     with warnings.catch_warnings(action="ignore"), zipfile.ZipFile(file, "w") as archive:  # of names that come twice
         for name, content in members:
-            archive.writestr(name.replace("\0", "0"), content)
+            archive.writestr(zipfile.ZipInfo(name.replace("\0", "0")), content)  # of no date
     return file.getvalue()
 
 

@@ -51,5 +51,5 @@ def test_the_sweep_finds_what_is_wrong_with_a_naive_download(workshop: sweep.Wor
 
 
 def test_T1_T12_dvc_repro_killed_and_started_again_ends_on_the_same_bytes(tmp_path: Path) -> None:
-    for result in repro_kills.kill_often(tmp_path, runs=2):
+    for result in repro_kills.kill_often(tmp_path, kills=2):
         assert repro_kills.wrong(result) == 0, result
