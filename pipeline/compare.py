@@ -47,6 +47,7 @@ def experiments() -> Iterator[str]:
     """The names of the experiments that started from the last commit."""
     from dvc.api import exp_show
 
+    git("rev-parse", "HEAD")  # where there is no repository, DVC says so in hundreds of lines
     yield from (row["Experiment"] for row in exp_show() if row["Experiment"])
 
 

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+HALF = 2000  # letters of an error's begin and end that are shown: what was found may be a whole file
+
 
 class PipelineError(Exception):
     """Something the user can mend: the message is one line of expected, found, where, what to do."""
@@ -24,8 +26,9 @@ class Stopped(BaseException):
 
 
 def one_line(error: Exception) -> str:
-    """The message, whatever a damaged file put into it: nothing that a terminal would obey."""
-    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(str(error).split()))
+    """The message, whatever a damaged file put into it: nothing that a terminal would obey, and no flood."""
+    line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(str(error).split()))
+    return line if len(line) <= 2 * HALF else f"{line[:HALF]} ... {line[-HALF:]}"
 
 
 def stop(number: int, frame: FrameType | None) -> None:

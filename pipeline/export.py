@@ -35,12 +35,12 @@ def main(
     form: Annotated[Format | None, typer.Option("--format", help="By default what FILE ends in.")] = None,
     model: Annotated[Path, typer.Option(metavar="PATH", help="The model file.")] = Path("data/model/weights.npz"),
 ) -> None:
-    """Export the trained net.
+    r"""Export the trained net.
 
     onnx: a graph from `images`, float32 of the shape and scale that the net was trained on, to `logits` and
     `probabilities`; its metadata hold what the model file says of itself. safetensors: the arrays, with the same
     metadata. npz: the arrays alone. csv: a table for each array.
-    onnx and safetensors need a package more: pip install "reproducible-mnist-pipeline[export]".
+    onnx and safetensors need a package more: pip install "reproducible-mnist-pipeline\[export]".
 
     Example: python -m pipeline.export net.onnx
     """

@@ -97,6 +97,8 @@ def read_npz(path: Path, names: Iterable[str] | None = None, remake: str = "make
     Raises PipelineError where the file is missing, is no .npz, lacks a name, or claims more than it holds;
     `remake` is the advice that ends the message.
     """
+    if path.exists() and not path.is_file():  # of which a device has no end, and a pipe no beginning
+        raise PipelineError(f"{path} is no regular file; move it away and {remake}.")
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             members = _members(archive, file)

@@ -186,7 +186,7 @@ def parse(text: str) -> Any:
                 raise YAMLError(f"nested more than {DEEPEST} deep")
         return yaml.load(text)
     except (ValueError, RecursionError) as error:  # of dates that there are not, numbers of thousands of digits
-        raise YAMLError(str(error)) from None
+        raise YAMLError(str(error).partition(";")[0]) from None
 
 
 def summary(error: YAMLError) -> str:

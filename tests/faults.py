@@ -73,8 +73,8 @@ D56 | read-only file system or folder | as D53
 D57 | a folder that may not be entered | as D53
 D58 | a name that is too long | as D53
 D59 | SIGKILL at any call | each file absent or whole; the next run heals
-D60 | SIGTERM | as D59, exit code 143
-D61 | SIGINT | as D59, exit code 130
+D60 | SIGTERM | as D59; one line, exit code 143, once Python has started
+D61 | SIGINT | as D59; one line, exit code 130, once Python has started
 D62 | several processes at once | each file whole at every moment
 D63 | one killed while it writes | the next run sweeps up
 D64 | a lock that somebody holds | is not waited for

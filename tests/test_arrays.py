@@ -92,6 +92,8 @@ FOUR = np.ones((4, 6), np.float32)
         (FOUR[:, 0], range(4), r"of shape \(4,\), expected"),
         (FOUR.reshape(4, 2, 3), range(4), r"of shape \(4, 2, 3\), expected"),
         (FOUR.astype(str), range(4), r"test_images is <U.* expected"),
+        (FOUR * np.float32(np.nan), range(4), "test_images holds NaN or infinity"),
+        (FOUR * -np.float32(np.inf), range(4), "test_images holds NaN or infinity"),
         (FOUR.astype(np.uint8), range(4), "the images of train and test are not of one form"),
         (FOUR.reshape(4, 1, 2, 3), range(4), "the images of train and test are not of one form"),
     ],

@@ -1,12 +1,13 @@
 """Runs that git and DVC remember are put side by side in one page."""
 
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from clone import Clone
+from clone import ROOT, Clone
 
 from pipeline.report.comparison import comparison
 from pipeline.text import columns
@@ -64,4 +65,14 @@ def test_an_unknown_revision_is_one_line(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.startswith("error: nothing to compare at nowhere: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_outside_a_repository_is_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pipeline.compare"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: git says: fatal: not a git repository")
     assert done.stderr.count("\n") == 1

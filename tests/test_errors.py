@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from pipeline.errors import PipelineError, Stopped, reports_errors
+from pipeline.errors import PipelineError, Stopped, one_line, reports_errors
 
 TOLD = {
     PipelineError("a\nb\x1b[2Jc\u202ed"): "error: a b?[2Jc?d",
@@ -45,3 +45,10 @@ def test_T2_T3_a_signal_has_its_own_exit_code(capsys):
 def test_a_bug_keeps_its_traceback(error):
     with pytest.raises(type(error), match="bug"):
         failing(error)()
+
+
+def test_an_error_about_a_flood_of_letters_shows_its_begin_and_its_end():
+    line = one_line(PipelineError(f"train.activation is {'a' * 100_000}; choose sigmoid."))
+    assert line.startswith("train.activation is aaa")
+    assert line.endswith("aaa; choose sigmoid.")
+    assert len(line) < 5000

@@ -5,6 +5,7 @@ import struct
 import sys
 import tracemalloc
 import zipfile
+from pathlib import Path
 
 import hypothesis.extra.numpy as numpy_strategies
 import numpy as np
@@ -287,3 +288,9 @@ def test_any_member_is_an_array_or_refused(path, header, body):
     archive(path, ("a.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + body))
     with pytest.raises(PipelineError):
         read_npz(path)
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/null", "/"])
+def test_what_is_no_regular_file_is_not_read(path):
+    with pytest.raises(PipelineError, match="is no regular file; move it away and make it again"):
+        read_npz(Path(path))

@@ -96,12 +96,14 @@ def load_splits(path: Path, data: dict[str, Any], names: Iterable[str]) -> list[
 
 
 def require_images(path: Path, name: str, images: Array, shape: Sequence[int]) -> None:
-    """Raise PipelineError unless there are images, flat or of one channel, of `shape` (Y, X)."""
+    """Raise PipelineError unless there are images, flat or of one channel, of `shape` (Y, X), and all are numbers."""
     if images.dtype.kind not in "fiu" or images.shape[1:] not in ((math.prod(shape),), (1, *shape)) or not len(images):
         expected = f"numbers of shape N x {math.prod(shape)} or N x 1 x {' x '.join(map(str, shape))}"
         raise PipelineError(
             f"{path}: {name}_images is {images.dtype} of shape {images.shape}, expected {expected}; {REMAKE}."
         )
+    if not (np.isfinite(images.min()) and np.isfinite(images.max())):
+        raise PipelineError(f"{path}: {name}_images holds NaN or infinity; {REMAKE}.")
 
 
 def require_labels(path: Path, name: str, split: Split, classes: int) -> None:
