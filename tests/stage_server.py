@@ -84,6 +84,7 @@ def leave(command: Callable[[], object]) -> NoReturn:
 if __name__ == "__main__":
     sys.modules["pipeline.train"].CHECKPOINT_SECONDS = 0  # one after every block, to be killed at
     tqdm.tqdm.monitor_interval = 0  # its thread may hold a lock when we fork, which no child would ever get
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by jobs in the background
     keep_pictures()
     warm_up(sys.argv.pop())
     STAGES["naive"] = naive_download.app
