@@ -49,7 +49,7 @@ results: setup ## train every net of the README's table on MNIST: docs/results.c
 bench: setup ## times of a training step and its parts
 	@$(RUN) python tests/benchmarks/bench.py
 
-chaos: setup ## kill and starve every stage at every system call, and dvc repro at random (needs strace)
+chaos: setup ## stop and starve every stage at every file and network call, kill dvc repro at random (needs strace)
 	@$(RUN) python tests/chaos.py --record docs/chaos.json
 
 fuzz: extras ## a million damaged files, led by coverage: no crash, no hang, no flood (Linux on x86-64)

@@ -1,6 +1,5 @@
 """The four published files as arrays, checked against each other and against what download said they are."""
 
-import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from pipeline.datasets.features import features
 from pipeline.datasets.idx import read_idx
 from pipeline.errors import PipelineError
 from pipeline.npz import Array
+from pipeline.provenance import sha256
 from pipeline.text import read_json
 
 RAW = Path("data/raw")
@@ -73,7 +73,7 @@ def load_raw(folder: Path) -> tuple[dict[str, Any], dict[str, Split]]:
 
 def require_hash(path: Path, expected: str) -> None:
     """Raise PipelineError unless a file is the one that download described."""
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    found = sha256(path)
     if found != expected:
         raise PipelineError(f"{path}: expected SHA-256 {expected}, as {DESCRIPTION} says, found {found}; {REMAKE}.")
 
