@@ -139,9 +139,8 @@ def load_params(path: Path = PARAMS_FILE, overrides: Iterable[str] | None = None
     try:
         return Params.model_validate(tree)
     except ValidationError as error:
-        first, *others = sorted(
-            error.errors(), key=lambda one: one["type"] != "extra_forbidden"
-        )  # misspelt, so missing
+        # what is unknown first: a misspelt key is missing, too
+        first, *others = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
         more = f" ({len(others)} more to mend after that.)" if others else ""
         override = overridden.get(".".join(map(str, first["loc"])), "")
         raise PipelineError(f"{f'-S {override}' if override else path}: {explain(first)}{more}") from None
@@ -185,7 +184,7 @@ def parse(text: str) -> Any:
             if depth > DEEPEST:
                 raise YAMLError(f"nested more than {DEEPEST} deep")
         return yaml.load(text)
-    except (ValueError, RecursionError) as error:  # of dates that there are not, numbers of thousands of digits
+    except ValueError as error:  # of dates that there are not, numbers of thousands of digits
         raise YAMLError(str(error).partition(";")[0]) from None
 
 
