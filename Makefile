@@ -33,7 +33,7 @@ repro: setup ## download MNIST, convert, train, evaluate: whatever is not up to 
 	@echo "a page with all of it, and a pad to draw on:  data/evaluation/report.html"
 
 verify: setup ## make MNIST and digits again in a scratch clone, and compare with dvc.lock hash by hash (fetches MNIST)
-	@$(RUN) python -m pipeline.verify
+	@$(RUN) pipeline verify
 
 lint: setup ## style, format and types
 	@$(RUN) ruff check
@@ -41,19 +41,19 @@ lint: setup ## style, format and types
 	@$(RUN) mypy
 
 gradcheck: setup ## prove backpropagation right, against differences and complex steps
-	@$(RUN) python -m pipeline.gradcheck
+	@$(RUN) pipeline gradcheck
 
 results: setup ## train every net of the README's table on MNIST: docs/results.csv
-	@$(RUN) python tests/benchmarks/results.py
+	@$(RUN) python tools/results.py
 
 bench: setup ## times of a training step and its parts
-	@$(RUN) python tests/benchmarks/bench.py
+	@$(RUN) python tools/bench.py
 
 chaos: setup ## stop and starve every stage at every file and network call, kill dvc repro at random (needs strace)
-	@$(RUN) python tests/chaos.py --record docs/chaos.json
+	@$(RUN) python tools/chaos.py --record docs/chaos.json
 
 fuzz: extras ## a million damaged files, led by coverage: no crash, no hang, no flood (Linux on x86-64)
-	@$(RUN) python tests/fuzz.py --record docs/fuzz.json
+	@$(RUN) python tools/fuzz.py --record docs/fuzz.json
 
 audit: ## known weaknesses of the pinned packages (needs uv, and the network)
 	uvx pip-audit --strict --require-hashes --disable-pip --requirement requirements.txt
@@ -70,7 +70,7 @@ lock: ## pin the newest packages in requirements*.txt, for all supported Pythons
 
 clean: ## remove .venv and the tools' caches; data and DVC's cache stay
 	rm -rf .venv build *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	find pipeline tests examples -name __pycache__ -prune -exec rm -rf {} +
+	find pipeline tests tools examples -name __pycache__ -prune -exec rm -rf {} +
 
 # without git, as in an unpacked archive, DVC has to be told to manage without it
 .venv/.ready: requirements.txt pyproject.toml

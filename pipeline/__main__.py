@@ -5,18 +5,16 @@ from typing import Annotated
 
 import typer
 
-COMMANDS = (
-    *("download", "convert", "train", "evaluate"),
-    *("predict", "weights", "export", "features", "compare", "gradcheck", "verify"),
-)
+STAGES = ("download", "convert", "train", "evaluate")
+COMMANDS = ("predict", "weights", "export", "features", "compare", "gradcheck", "verify")
 
 
 def main() -> None:
-    """Run the command that is named; each is also a module, and DVC runs those."""
+    """Run the command that is named; each stage is also a module, which DVC runs."""
     app = typer.Typer(no_args_is_help=True, help="Handwritten digits with NumPy alone, to the same bits everywhere.")
     app.callback(invoke_without_command=True)(options)
-    for name in COMMANDS:
-        app.command(name)(import_module(f"pipeline.{name}").main)
+    for name in (*STAGES, *(f"commands.{name}" for name in COMMANDS)):
+        app.command(name.removeprefix("commands."))(import_module(f"pipeline.{name}").main)
     app(prog_name="pipeline")
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from pipeline.errors import reports_errors
+from pipeline.base.errors import reports_errors
 from pipeline.params import PARAMS_FILE, Overrides, ParamsFile, load_params
 
 app = typer.Typer(add_completion=False)
@@ -20,8 +20,8 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     settings = load_params(params, overrides, "convert").convert
     from pipeline.datasets.arrays import hold_out, save_dataset
     from pipeline.datasets.features import feature_shape
-    from pipeline.datasets.framing import framing
     from pipeline.datasets.raw import RAW, arrange, load_raw
+    from pipeline.digit.framing import framing
 
     about, splits = load_raw(RAW)
     splits = hold_out(splits, settings.validation)

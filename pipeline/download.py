@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from pipeline.errors import reports_errors
+from pipeline.base.errors import reports_errors
 from pipeline.params import PARAMS_FILE, Overrides, ParamsFile, load_params
 
 app = typer.Typer(add_completion=False)
@@ -22,9 +22,9 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     Example: PIPELINE_MIRRORS=file:///mnt/mnist/ python -m pipeline.download -S download.dataset=mnist
     """
     settings = load_params(params, overrides, "download").download
+    from pipeline.base.files import write_json
     from pipeline.datasets.fetch import fetch  # takes longer to import than --help should
     from pipeline.datasets.registry import DATASETS
-    from pipeline.files import write_json
 
     name, raw = settings.dataset, Path("data/raw")
     dataset = DATASETS[name]

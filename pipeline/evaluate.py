@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from pipeline.errors import reports_errors
+from pipeline.base.errors import reports_errors
 from pipeline.params import PARAMS_FILE, Overrides, ParamsFile, load_params
 
 app = typer.Typer(add_completion=False)
@@ -18,15 +18,15 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     Example: python -m pipeline.evaluate -S evaluate.mistakes=50
     """
     settings = load_params(params, overrides, "evaluate").evaluate
+    from pipeline.base.files import publish
+    from pipeline.base.provenance import sha256, unchanged
+    from pipeline.base.text import read_columns
     from pipeline.datasets.arrays import as_pictures, describe_dataset, load_splits
-    from pipeline.files import publish
     from pipeline.nn.arithmetic import one_blas_thread
     from pipeline.nn.classifier import load_classifier
     from pipeline.nn.weights import REMAKE
-    from pipeline.provenance import sha256, unchanged
     from pipeline.report.metrics import Answers
     from pipeline.report.results import results
-    from pipeline.text import read_columns
 
     source, model, folder = Path("data/processed/dataset.npz"), Path("data/model"), Path("data/evaluation")
     net = load_classifier(model / "weights.npz")

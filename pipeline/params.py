@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent, NodeEvent
 
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
 
 PARAMS_FILE = Path("params.yaml")
 LARGEST_FILE = 1 << 14  # bytes

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import typer
 
-from pipeline.errors import reports_errors
+from pipeline.base.errors import reports_errors
 from pipeline.params import PARAMS_FILE, Overrides, ParamsFile, load_params
 
 CHECKPOINT_SECONDS = 30.0
-CODE = ("nn", "elementary.py", "train.py")  # what decides the weights
+CODE = ("base", "fast", "nn", "training", "train.py")  # what decides the weights
 
 app = typer.Typer(add_completion=False)
 
@@ -21,15 +21,15 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     Example: python -m pipeline.train -S train.hidden=100 -S train.learning_rate=0.2
     """
     settings = load_params(params, overrides, "train").train
+    from pipeline.base.files import sole_writer, write_json
+    from pipeline.base.provenance import code_hash, machine, sha256, unchanged
+    from pipeline.base.signals import Stopping
     from pipeline.datasets.arrays import describe_dataset, load_splits
-    from pipeline.files import sole_writer, write_json
     from pipeline.nn.arithmetic import one_blas_thread
-    from pipeline.nn.checkpoints import Checkpoints
-    from pipeline.nn.progress import Progress
-    from pipeline.nn.saving import save_training
-    from pipeline.nn.trainer import Trainer
-    from pipeline.provenance import code_hash, machine, sha256, unchanged
-    from pipeline.stopping import Stopping
+    from pipeline.training.checkpoints import Checkpoints
+    from pipeline.training.progress import Progress
+    from pipeline.training.saving import save_training
+    from pipeline.training.trainer import Trainer
 
     source, folder = Path("data/processed/dataset.npz"), Path("data/model")
     with unchanged(source):

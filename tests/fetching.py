@@ -13,9 +13,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from pipeline.base.errors import PipelineError
 from pipeline.datasets.fetch import fetch
 from pipeline.datasets.registry import File
-from pipeline.errors import PipelineError
 
 GOOD = gzip.compress(hashlib.sha512(b"digits").digest() * 2 + bytes(range(256)), mtime=0)
 FILE = File("tiny-images-idx3-ubyte.gz", len(GOOD), hashlib.sha256(GOOD).hexdigest())

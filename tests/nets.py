@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.base.arrays import Array
 from pipeline.datasets.features import feature_shape
 from pipeline.nn import architecture, build
 from pipeline.nn.arithmetic import ARITHMETICS
 from pipeline.nn.weights import save_weights, size, views
-from pipeline.npz import Array
 
 KNOBS = {"hidden": 12, "activation": "sigmoid", "filters": 4, "kernel": 3, "pool": 2}
 

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from pipeline.base.errors import PipelineError
+from pipeline.base.provenance import sha256
 from pipeline.datasets import arrays as a
 from pipeline.datasets.idx import read_idx, write_idx
 from pipeline.datasets.raw import load_mnist, load_raw
-from pipeline.errors import PipelineError
-from pipeline.provenance import sha256
 
 images = arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 5), st.integers(1, 5)))
 

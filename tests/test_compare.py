@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from clone import ROOT, Clone
 
+from pipeline.base.text import columns
 from pipeline.report.comparison import comparison
-from pipeline.text import columns
 
 DIGITS = "examples/digits"
 
 
 class Run:
-    """As pipeline.compare reads one."""
+    """As pipeline.commands.compare reads one."""
 
     def __init__(self, name: str, **params: object) -> None:
         self.name, self.params = name, {"train.hidden": 50, **params}
@@ -53,7 +53,7 @@ def test_a_commit_and_its_experiments_are_compared(tmp_path: Path) -> None:
     clone.output("git", "add", "--all")
     clone.output("git", "commit", "--quiet", "--allow-empty", "--message", "made here")
     clone.output("dvc", "exp", "run", "--quiet", "--name", "wide", "-S", "train.hidden=80", "dvc.yaml")
-    assert clone.output("python", "-m", "pipeline.compare") == "HEAD, wide: data/compare.html\n"
+    assert clone.output("python", "-m", "pipeline.commands.compare") == "HEAD, wide: data/compare.html\n"
     page = (clone.folder / "data/compare.html").read_text()
     assert "<tr><th>train.hidden</th><td>50</td><td>80</td></tr>" in page
 
@@ -61,7 +61,7 @@ def test_a_commit_and_its_experiments_are_compared(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_an_unknown_revision_is_one_line(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
-    command = [sys.executable, "-m", "pipeline.compare", "nowhere"]
+    command = [sys.executable, "-m", "pipeline.commands.compare", "nowhere"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.startswith("error: nothing to compare at nowhere: ")
@@ -69,7 +69,7 @@ def test_an_unknown_revision_is_one_line(tmp_path: Path) -> None:
 
 
 def test_outside_a_repository_is_one_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pipeline.compare"]
+    command = [sys.executable, "-m", "pipeline.commands.compare"]
     done = subprocess.run(
         command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
     )

@@ -10,8 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import elementary
-from pipeline.elementary import DOUBT, UNIT, exp, exp_by_hand, log, log_by_hand, nearest, settled, tanh, tanh_by_hand
+from pipeline.base import elementary
+from pipeline.base.elementary import (
+    DOUBT,
+    UNIT,
+    exp,
+    exp_by_hand,
+    log,
+    log_by_hand,
+    nearest,
+    settled,
+    tanh,
+    tanh_by_hand,
+)
 from pipeline.nn.random import Stream
 
 RANGES = {

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from pipeline.errors import PipelineError, Stopped, one_line, reports_errors
+from pipeline.base.errors import PipelineError, Stopped, one_line, reports_errors
 
 TOLD = {
     PipelineError("a\nb\x1b[2Jc\u202ed"): "error: a b?[2Jc?d",

@@ -8,19 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from pipeline.fast.choices import fast_steps
 from pipeline.nn import build
 from pipeline.nn.activations import ACTIVATIONS
 from pipeline.nn.arithmetic import ARITHMETICS, inputs
-from pipeline.nn.choices import fast_steps
 from pipeline.nn.exact import BITS, LARGEST, MOST_BITS, SMALLEST, TERMS, grid, matmul, sum
 from pipeline.nn.gradients import backprop
 from pipeline.nn.inference import logits
 from pipeline.nn.initializers import he, initialize
 from pipeline.nn.layers import affine_grads
 from pipeline.nn.losses import LOSSES, softmax
-from pipeline.nn.optimizers import optimizer
 from pipeline.nn.random import Stream
 from pipeline.nn.weights import views
+from pipeline.training.optimizers import optimizer
 
 EXACT = ARITHMETICS["exact"]
 MOST = 1 << BITS

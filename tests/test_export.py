@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from nets import a_file, a_net
 
+from pipeline.base.npz import read_npz
 from pipeline.datasets.arrays import describe_dataset, load_splits
 from pipeline.nn.classifier import load_classifier
-from pipeline.npz import read_npz
 
 NETS = {
     "linear": ("linear", {}),
@@ -23,7 +23,7 @@ NETS = {
 
 
 def export(folder, *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pipeline.export", *map(str, arguments)]
+    command = [sys.executable, "-m", "pipeline.commands.export", *map(str, arguments)]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 
@@ -108,7 +108,7 @@ def test_a_format_must_be_named(model, tmp_path):
 @pytest.mark.parametrize("package", ["onnx", "safetensors"])
 def test_a_missing_package_is_named_in_one_line(model, tmp_path, package):
     code = f"import sys; sys.modules[{package!r}] = sys.modules[{package + '.numpy'!r}] = None\n"
-    code += "from pipeline.export import app; app()"
+    code += "from pipeline.commands.export import app; app()"
     command = [sys.executable, "-c", code, f"net.{package}", "--model", str(model)]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert run.returncode == 1

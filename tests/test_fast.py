@@ -7,17 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.fast.choices import fast_steps
+from pipeline.fast.pixels import as_bytes, brightest_first
 from pipeline.nn import architecture, build
 from pipeline.nn.activations import ACTIVATIONS
 from pipeline.nn.arithmetic import ARITHMETICS, inputs
-from pipeline.nn.choices import fast_steps
-from pipeline.nn.fast_pixels import as_bytes, brightest_first
 from pipeline.nn.gradients import backprop
 from pipeline.nn.initializers import glorot, initialize
 from pipeline.nn.losses import LOSSES
-from pipeline.nn.optimizers import optimizer
 from pipeline.nn.random import Stream
-from pipeline.nn.training import one_by_one
+from pipeline.training.loop import one_by_one
+from pipeline.training.optimizers import optimizer
 
 seeds = st.integers(0, 1000)
 STORED = {  # how dataset.npz may hold pixels

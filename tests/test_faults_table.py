@@ -17,7 +17,7 @@ def test_every_row_has_a_test_or_a_reason(tests):
 
 def test_the_page_is_up_to_date(tests):
     committed = (ROOT / "docs/faults.md").read_text("utf-8")
-    assert committed == page(tests), "make it again: python tests/faults_table.py > docs/faults.md"
+    assert committed == page(tests), "make it again: python tools/faults_table.py > docs/faults.md"
 
 
 def test_no_row_is_forgotten():

@@ -16,9 +16,9 @@ import pytest
 from fault_server import reply
 from fetching import FILE, FLIPPED, GOOD, names, raising, refusal
 
+from pipeline.base.errors import PipelineError
 from pipeline.datasets.fetch import fetch
 from pipeline.datasets.registry import BUNDLED_DIGITS, DATASETS
-from pipeline.errors import PipelineError
 
 ROOT = Path(__file__).parents[1]
 
@@ -109,7 +109,7 @@ import resource, sys
 from pathlib import Path
 from pipeline.datasets.fetch import fetch
 from pipeline.datasets.registry import BUNDLED_DIGITS, DATASETS
-from pipeline.errors import reports_errors
+from pipeline.base.errors import reports_errors
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 dataset = DATASETS["digits"]
 reports_errors(lambda: fetch(dataset.files["train_images"], Path({str(tmp_path)!r}), dataset.mirrors))()
@@ -187,7 +187,7 @@ def test_D63_a_process_killed_while_it_writes_is_swept_up_after(server, folder, 
     program = f"""
 import os, signal
 from pathlib import Path
-from pipeline.files import replacing
+from pipeline.base.files import replacing
 with replacing(Path({str(folder / FILE.name)!r})) as file:
     file.write(b"half")
     file.flush()

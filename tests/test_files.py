@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.errors import PipelineError
-from pipeline.files import publish, replacing, sole_writer, sweep, write_bytes, write_json
-from pipeline.npz import read_npz, write_npz
+from pipeline.base.errors import PipelineError
+from pipeline.base.files import publish, replacing, sole_writer, sweep, write_bytes, write_json
+from pipeline.base.npz import read_npz, write_npz
 
 ROOT = Path(__file__).parents[1]
 ARRAYS = {"a": np.arange(1000), "b": np.ones((3, 4), np.float32)}
@@ -74,8 +74,8 @@ def test_C22_a_disk_that_is_full_at_any_byte_leaves_the_old_file_alone(limit, pa
 import resource
 from pathlib import Path
 import numpy as np
-from pipeline.errors import reports_errors
-from pipeline.npz import write_npz
+from pipeline.base.errors import reports_errors
+from pipeline.base.npz import write_npz
 arrays = {{"a": np.arange(1000), "b": np.ones((3, 4), np.float32)}}
 resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, resource.RLIM_INFINITY))
 reports_errors(lambda: write_npz(Path({str(path)!r}), arrays))()
@@ -103,7 +103,9 @@ def test_C22_a_writer_that_stops_leaves_the_old_file_alone(error, path):
 def test_C22_an_error_after_the_rename_leaves_the_new_file(path, monkeypatch):
     """The folder could not be flushed: a power cut may bring back the old file, but whole."""
     write_bytes(path, b"old")
-    monkeypatch.setattr("pipeline.files.sync_folder", lambda _: (_ for _ in ()).throw(OSError(errno.EIO, "folder")))
+    monkeypatch.setattr(
+        "pipeline.base.files.sync_folder", lambda _: (_ for _ in ()).throw(OSError(errno.EIO, "folder"))
+    )
     with pytest.raises(OSError, match="folder"):
         write_bytes(path, b"new")
     assert contents(path.parent) == {"file": b"new"}
@@ -242,7 +244,7 @@ def test_a_second_holder_of_a_folder_is_refused_and_a_dead_one_forgotten(tmp_pat
     program = f"""
 import os, sys
 from pathlib import Path
-from pipeline.files import sole_writer
+from pipeline.base.files import sole_writer
 with sole_writer(Path({str(tmp_path)!r})):
     print("held", flush=True)
     sys.stdin.readline()

@@ -60,7 +60,7 @@ def atheris() -> Any:
 @pytest.mark.slow
 def test_a_sample_of_damaged_files_is_read_or_refused(atheris: Any) -> None:
     done = subprocess.run(
-        [sys.executable, "tests/fuzz.py", "--inputs", "10000"], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "tools/fuzz.py", "--inputs", "10000"], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

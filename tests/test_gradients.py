@@ -8,16 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.nn import build, structured
+from pipeline.fast import structured
+from pipeline.fast.choices import choose_gradient, seconds_a_step
+from pipeline.nn import build
 from pipeline.nn.arithmetic import ARITHMETICS, floating
 from pipeline.nn.check import check, difference, directions, every_net, example
-from pipeline.nn.choices import choose_gradient, seconds_a_step
 from pipeline.nn.gradients import backprop, complex_step, numerical
 from pipeline.nn.initializers import glorot, initialize
 from pipeline.nn.losses import LOSSES, softmax_cross_entropy
-from pipeline.nn.optimizers import sgd
 from pipeline.nn.random import Stream
-from pipeline.nn.training import one_by_one
+from pipeline.training.loop import one_by_one
+from pipeline.training.optimizers import sgd
 
 FLOAT64 = ARITHMETICS["float64"]
 STEP = 1e-4
@@ -57,7 +58,7 @@ def test_the_check_notices_one_wrong_derivative(array):
 
 
 def test_the_command_prints_a_table_and_fails_beyond_the_tolerance():
-    command = [sys.executable, "-m", "pipeline.gradcheck"]
+    command = [sys.executable, "-m", "pipeline.commands.gradcheck"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert "two_layer tanh    hinge          W2" in done.stdout

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline.base.errors import PipelineError
 from pipeline.datasets.idx import TYPES, decode_idx, encode_idx, gunzip, read_idx, write_idx
-from pipeline.errors import PipelineError
 
 LABELS = np.array([7, 2, 1, 0, 4], np.uint8)
 IMAGES = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.__main__ import COMMANDS
+from pipeline.__main__ import COMMANDS, STAGES
 
 ROOT = Path(__file__).parents[1]
 
@@ -20,9 +20,9 @@ def pipeline(*arguments: str) -> str:
 
 def test_every_module_that_is_a_command_is_named():
     modules = {
-        path.stem for path in (ROOT / "pipeline").glob("*.py") if "app = typer.Typer(" in path.read_text("utf-8")
+        path.stem for path in (ROOT / "pipeline").rglob("*.py") if "app = typer.Typer(" in path.read_text("utf-8")
     }
-    assert modules - {"__main__"} == set(COMMANDS)
+    assert modules - {"__main__"} == {*STAGES, *COMMANDS}
 
 
 def test_the_version_is_that_of_the_project():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
 from pipeline.nn import MODELS, architecture, build
 from pipeline.nn.arithmetic import ARITHMETICS
 from pipeline.nn.check import example

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import PipelineError
-from pipeline.npz import read_npz, write_npz
+from pipeline.base.errors import PipelineError
+from pipeline.base.npz import read_npz, write_npz
 
 ARRAYS = {
     "images": np.arange(24, dtype=np.uint8).reshape(2, 3, 4),
@@ -118,7 +118,7 @@ def test_the_bytes_are_the_same_however_the_array_lies_in_memory(path, tmp_path)
 
 
 def test_more_than_a_block_is_written_whole(path, monkeypatch):
-    monkeypatch.setattr("pipeline.npz.BLOCK", 10)
+    monkeypatch.setattr("pipeline.base.npz.BLOCK", 10)
     write_npz(path, ARRAYS)
     np.testing.assert_array_equal(read_npz(path)["images"], ARRAYS["images"])
 

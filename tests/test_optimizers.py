@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pipeline.nn.optimizers import optimizer
 from pipeline.nn.random import Stream
+from pipeline.training.optimizers import optimizer
 
 RATE, KEPT = 0.1, 0.9
 

@@ -14,10 +14,10 @@ from nets import a_file, a_net
 from PIL import Image
 from test_page import CURVES
 
+from pipeline.commands.predict import look
 from pipeline.datasets.arrays import Split
 from pipeline.datasets.raw import arrange
 from pipeline.nn.classifier import load_classifier
-from pipeline.predict import look
 from pipeline.report.metrics import Answers
 from pipeline.report.page import page
 

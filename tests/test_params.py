@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.base.errors import PipelineError
 from pipeline.datasets.registry import DATASETS
-from pipeline.errors import PipelineError
 from pipeline.params import Params, load_params, parse
 
 ROOT = Path(__file__).parents[1]

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.datasets.framing import Framing, bounds, centre_of_mass, framing, slant, stroke_width
-from pipeline.datasets.picture import LARGEST_FILE, LONGEST_SIDE, blots, digit, find_ink, frame, read_picture
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
+from pipeline.digit.framing import Framing, bounds, centre_of_mass, framing, slant, stroke_width
+from pipeline.digit.picture import LARGEST_FILE, LONGEST_SIDE, blots, digit, find_ink, frame, read_picture
 
 MNIST = Framing(20.0, 14.5, 14.5, 2.5, 0.0, 0.4)
 TWO = ".06 .27 .22 .05 .5 .02 .68 .22 .55 .52 .08 .97 / .74 .97"

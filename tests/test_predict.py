@@ -14,9 +14,9 @@ from by_hand import ROOT, must
 from drawings import STYLES, coverage, write, wrong
 from PIL import Image
 
+from pipeline.commands.predict import classify
 from pipeline.datasets.raw import load_raw
 from pipeline.nn.classifier import load_classifier
-from pipeline.predict import classify
 
 SHAPES = {3: ".08 .14 .34 .01 .62 .14 .56 .38 .3 .48 / .3 .48 .64 .57 .7 .82 .42 .99 .06 .87", 1: ".4 0 .38 1"}
 
@@ -29,7 +29,7 @@ def drawing(digit: int) -> Image.Image:
 
 
 def predict(folder: Path, *arguments: object, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "pipeline.predict", *map(str, arguments)]
+    command = [sys.executable, "-m", "pipeline.commands.predict", *map(str, arguments)]
     return subprocess.run(command, cwd=folder, input=stdin, capture_output=True)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import elementary
+from pipeline.base import elementary
 from pipeline.nn import random
 from pipeline.nn.random import Stream
 

@@ -15,8 +15,8 @@ from short_run import lines
 
 SHORT_RUN = Path(__file__).with_name("short_run.py")
 
-# Of tests/short_run.py in exact arithmetic. Change them only with a change that is meant to change numbers, after
-# tests/other_machines.sh has shown that the new ones are the same everywhere too.
+# Of tools/short_run.py in exact arithmetic. Change them only with a change that is meant to change numbers, after
+# tools/other_machines.sh has shown that the new ones are the same everywhere too.
 GOLDEN = {
     "sigmoid": "001e30a3234c4e3b",
     "tanh": "2261d6fdd3d68be9",

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.errors import PipelineError, Stopped
-from pipeline.nn.checkpoints import SHA256, Checkpoints, sound
-from pipeline.nn.trainer import Trainer
-from pipeline.nn.training import History, Steps, fit, require_finite, schedule
-from pipeline.npz import read_npz, write_npz
+from pipeline.base.errors import PipelineError, Stopped
+from pipeline.base.npz import read_npz, write_npz
+from pipeline.base.signals import Stopping
 from pipeline.params import load_params
-from pipeline.stopping import Stopping
+from pipeline.training.checkpoints import SHA256, Checkpoints, sound
+from pipeline.training.loop import History, Steps, fit, require_finite, schedule
+from pipeline.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[1]
 RNG = np.random.default_rng(0)

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.nn.training import History, Steps, blocks, fit, schedule
+from pipeline.training.loop import History, Steps, blocks, fit, schedule
 
 plans = st.builds(
     schedule,

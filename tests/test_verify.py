@@ -7,7 +7,7 @@ import pytest
 from clone import Clone, stages_run
 
 DIGITS = "examples/digits/dvc.yaml"
-VERIFY = ["python", "-m", "pipeline.verify", DIGITS]
+VERIFY = ["python", "-m", "pipeline.commands.verify", DIGITS]
 
 pytestmark = pytest.mark.slow
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
 from pipeline.nn.initializers import initialize, initializer
 from pipeline.nn.random import Stream
 from pipeline.nn.weights import load_weights, save_weights, size, views

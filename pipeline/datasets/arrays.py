@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.errors import PipelineError
-from pipeline.npz import Array, read_npz, write_npz
-from pipeline.text import read_json
+from pipeline.base.arrays import Array
+from pipeline.base.errors import PipelineError
+from pipeline.base.npz import read_npz, write_npz
+from pipeline.base.text import read_json
 
 ABOUT = "about"  # the member of dataset.npz that describes the others, as JSON
 FORM = {"class_names": [str], "feature_shape": [int], "held_out": {"validation", "test"}}

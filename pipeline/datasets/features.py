@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pipeline.base.arrays import Array
+from pipeline.base.elementary import log
 from pipeline.datasets.arrays import normalize
-from pipeline.elementary import log
-from pipeline.npz import Array
 
 BLOCK = 4096  # images at a time, which bounds the memory of what lies between pixels and features
 FREQUENCIES = 8  # of each axis: 0, the mean, to 7 waves a side

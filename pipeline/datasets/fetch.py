@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
+from pipeline.base.errors import PipelineError
+from pipeline.base.files import sweep, write_bytes
 from pipeline.datasets.patience import in_time
 from pipeline.datasets.registry import File
 from pipeline.datasets.transport import Failure, Head, open_url, printable
-from pipeline.errors import PipelineError
-from pipeline.files import sweep, write_bytes
 
 
 class Patience(NamedTuple):

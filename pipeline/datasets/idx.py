@@ -13,9 +13,9 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from pipeline.errors import PipelineError
-from pipeline.files import replacing
-from pipeline.npz import Array
+from pipeline.base.arrays import Array
+from pipeline.base.errors import PipelineError
+from pipeline.base.files import replacing
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: "i2", 0x0C: "i4", 0x0D: "f4", 0x0E: "f8"}
 MOST_DIMENSIONS = 64  # that NumPy can hold; IDX can say 255

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.base.arrays import Array
+from pipeline.base.errors import PipelineError
+from pipeline.base.provenance import sha256
+from pipeline.base.text import read_json
 from pipeline.datasets.arrays import Split, as_images, flatten, normalize, one_hot
 from pipeline.datasets.features import features
 from pipeline.datasets.idx import read_idx
-from pipeline.errors import PipelineError
-from pipeline.npz import Array
-from pipeline.provenance import sha256
-from pipeline.text import read_json
 
 RAW = Path("data/raw")
 DESCRIPTION = "dataset.json"

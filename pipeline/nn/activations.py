@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pipeline.base.arrays import Array
 from pipeline.nn.arithmetic import Arithmetic
-from pipeline.npz import Array
 
 RELU_BOUND = 32.0  # outputs on images from 0 to 1 stay below it, and their grid does not depend on the batch
 

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from pipeline import elementary
+from pipeline.base import elementary
+from pipeline.base.arrays import Array
 from pipeline.nn import exact
-from pipeline.npz import Array
 
 
 class Arithmetic(NamedTuple):

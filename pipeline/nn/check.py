@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pipeline.base.arrays import Array
 from pipeline.nn import MODELS, architecture, build
 from pipeline.nn.activations import ACTIVATIONS
 from pipeline.nn.arithmetic import ARITHMETICS, Arithmetic
@@ -14,7 +15,6 @@ from pipeline.nn.losses import LOSSES, Loss
 from pipeline.nn.model import Model
 from pipeline.nn.random import Stream
 from pipeline.nn.weights import views
-from pipeline.npz import Array
 
 FLOAT64 = ARITHMETICS["float64"]
 

@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.errors import PipelineError
+from pipeline.base.arrays import Array
+from pipeline.base.errors import PipelineError
 from pipeline.nn import MODELS, build
 from pipeline.nn.arithmetic import ARITHMETICS, Arithmetic
 from pipeline.nn.inference import logits
 from pipeline.nn.losses import LOSSES, softmax
 from pipeline.nn.model import Model
 from pipeline.nn.weights import REMAKE, load_weights
-from pipeline.npz import Array
 
 FORM = {
     "net": {

@@ -3,7 +3,8 @@
 Pooling comes before relu: the same numbers, for p p times less work.
 """
 
-from pipeline.errors import PipelineError
+from pipeline.base.arrays import Array
+from pipeline.base.errors import PipelineError
 from pipeline.nn.activations import ACTIVATIONS
 from pipeline.nn.arithmetic import Arithmetic
 from pipeline.nn.layers import (
@@ -16,7 +17,6 @@ from pipeline.nn.layers import (
     max_pool_backward,
 )
 from pipeline.nn.model import Model, Weights
-from pipeline.npz import Array
 
 
 def cnn(

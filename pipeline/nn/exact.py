@@ -10,7 +10,7 @@ threads, the fused multiply-adds. `matmul` cuts longer sums into pieces of 2**11
 Rounding to the grid is defined to the last bit too: adding 1.5 * 2**52 steps leads to where doubles lie one step
 apart, so that IEEE 754 rounds to the nearest multiple, ties to even, and subtracting them again is exact. Steps are
 between 2**-501 and 2**459, so that no product of two underflows or overflows. A maximum is exact in any order, but
-for the sign of a zero, which no grid keeps. For exp, log and tanh see pipeline.elementary.
+for the sign of a zero, which no grid keeps. For exp, log and tanh see pipeline.base.elementary.
 
 Who makes an array that enters a product puts it on its grid; layers do so with a copy of their weights. The error is
 at most 2**-22 of the array's largest number, or of its bound; float32's is 2**-24 of each number. That a product is
@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.npz import Array
+from pipeline.base.arrays import Array
 
 BITS = 21
 TERMS = 1 << (53 - 2 * BITS)

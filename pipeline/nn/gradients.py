@@ -6,11 +6,11 @@ with the derivative of the mean loss of that batch by `weights` (P,). x is (N, .
 
 from collections.abc import Callable
 
+from pipeline.base.arrays import Array
 from pipeline.nn.arithmetic import Arithmetic
 from pipeline.nn.losses import Loss
 from pipeline.nn.model import Model
 from pipeline.nn.weights import views
-from pipeline.npz import Array
 
 Gradient = Callable[[Array, Array], float]
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from pipeline.base.arrays import Array
 from pipeline.nn.arithmetic import Arithmetic, inputs
 from pipeline.nn.losses import softmax
 from pipeline.nn.model import Model
-from pipeline.npz import Array
 
 BATCH = 1000  # images classified at a time while training
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from pipeline.base.arrays import Array
 from pipeline.nn.random import Stream
 from pipeline.nn.weights import size, views
-from pipeline.npz import Array
 
 Initializer = Callable[[Stream, int, int, int], Array]
 

@@ -10,8 +10,8 @@ from functools import reduce
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from pipeline.base.arrays import Array
 from pipeline.nn.arithmetic import Arithmetic
-from pipeline.npz import Array
 
 
 def affine(ops: Arithmetic, x: Array, W: Array, b: Array) -> Array:

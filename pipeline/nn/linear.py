@@ -2,10 +2,10 @@
 
 import math
 
+from pipeline.base.arrays import Array
 from pipeline.nn.arithmetic import Arithmetic
 from pipeline.nn.layers import affine, affine_grads
 from pipeline.nn.model import Model, Weights
-from pipeline.npz import Array
 
 
 def linear(ops: Arithmetic, input_shape: tuple[int, ...], classes: int) -> Model:

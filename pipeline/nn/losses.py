@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from pipeline.base.arrays import Array
 from pipeline.nn.arithmetic import Arithmetic
-from pipeline.npz import Array
 
 Loss = Callable[[Arithmetic, Array, Array], tuple[float, Array]]
 

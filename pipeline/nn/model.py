@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from pipeline.npz import Array
+from pipeline.base.arrays import Array
 
 Weights = dict[str, Array]  # named views into one flat vector
 

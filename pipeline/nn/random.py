@@ -5,8 +5,8 @@ NumPy promises the raw stream of a bit generator, not what its distributions mak
 
 import numpy as np
 
-from pipeline.elementary import log
-from pipeline.npz import Array
+from pipeline.base.arrays import Array
+from pipeline.base.elementary import log
 
 
 class Stream:

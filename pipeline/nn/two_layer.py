@@ -2,11 +2,11 @@
 
 import math
 
+from pipeline.base.arrays import Array
 from pipeline.nn.activations import ACTIVATIONS
 from pipeline.nn.arithmetic import Arithmetic
 from pipeline.nn.layers import affine, affine_backward, affine_grads
 from pipeline.nn.model import Model, Weights
-from pipeline.npz import Array
 
 
 def two_layer(

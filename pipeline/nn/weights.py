@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.errors import PipelineError
-from pipeline.npz import Array, read_npz, write_npz
-from pipeline.text import read_json
+from pipeline.base.arrays import Array
+from pipeline.base.errors import PipelineError
+from pipeline.base.npz import read_npz, write_npz
+from pipeline.base.text import read_json
 
 Shapes = Mapping[str, tuple[int, ...]]
 

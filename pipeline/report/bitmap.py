@@ -10,7 +10,7 @@ import zlib
 
 import numpy as np
 
-from pipeline.npz import Array
+from pipeline.base.arrays import Array
 
 STORED = 65_535  # bytes a stored block of deflate can hold (RFC 1951)
 GREY, PALETTE = 0, 3  # colour types (PNG specification, section 11.2.1)

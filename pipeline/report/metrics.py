@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.npz import Array
+from pipeline.base.arrays import Array
 
 
 def confusion_matrix(labels: Array, predicted: Array, classes: int) -> Array:

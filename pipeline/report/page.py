@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.npz import Array
+from pipeline.base.arrays import Array
 from pipeline.report import bitmap
 from pipeline.report.chart import line_chart, thinned
 from pipeline.report.metrics import Answers, by_class
@@ -228,7 +228,7 @@ def too_large(count: int) -> str:
     """Why there is no pad."""
     return (
         f"<p>The pad is left out: this net has {count:,} weights, and a page under 2 MB has room for {MOST_WEIGHTS:,}. "
-        "<code>python -m pipeline.predict picture.png</code> asks it about a picture.</p>"
+        "<code>pipeline predict picture.png</code> asks it about a picture.</p>"
     )
 
 

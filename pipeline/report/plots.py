@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from pipeline.npz import Array
+from pipeline.base.arrays import Array
 
 TRAIN, HELD_OUT, FAINT = "#1f77b4", "#d95f02", "#b8c4d0"
 WINDOW = 100  # iterations in the moving mean of the loss

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.npz import Array
+from pipeline.base.arrays import Array
+from pipeline.base.text import strict_json, table
 from pipeline.report import plots
 from pipeline.report.metrics import Answers, by_class, worst_mistakes
 from pipeline.report.page import page
-from pipeline.text import strict_json, table
 
 MOST_UNITS = 100  # hidden units pictured
 

@@ -1,0 +1,1 @@
+"""What people run beside the stages: `pipeline predict`, `pipeline compare` and the like."""

@@ -1,0 +1,1 @@
+"""Anyone's picture as the data set would show it. Knows no nets."""

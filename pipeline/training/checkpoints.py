@@ -1,0 +1,78 @@
+"""The state of a training run on disk, so that a killed one goes on where it stood, to the same bits.
+
+Checkpoints lie outside DVC's outputs, which are deleted before a stage runs. They are keyed by all that decides a
+run (data, settings, code), so that no other run takes them up. Two generations alternate: a damaged one is passed
+over for the one before.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.base.arrays import Array
+from pipeline.base.errors import PipelineError
+from pipeline.base.npz import read_npz, write_npz
+
+SHA256 = "sha256"  # the member that vouches for the others
+ITERATION = "iteration"
+OTHERS = 4  # checkpoints of unfinished runs that are kept: two runs' worth
+State = dict[str, Array]
+
+
+class Checkpoints:
+    """Those of one run in `folder`; `every` so many seconds `keep` writes another."""
+
+    def __init__(self, folder: Path, run: Mapping[str, Any], every: float) -> None:
+        key = hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()
+        self.slots = [folder / f"{key[:32]}.{generation}.npz" for generation in (0, 1)]
+        self.every, self.written = every, time.monotonic()
+
+    def load(self) -> State | None:
+        """The newest sound state, if there is one; the next save spares it."""
+        found = {slot: state for slot in self.slots if (state := sound(slot))}
+        self.slots.sort(key=lambda slot: int(found[slot][ITERATION]) if slot in found else -1)
+        return found.get(self.slots[-1])
+
+    def keep(self, iteration: int, state: Callable[[], State]) -> None:
+        """Save the state if the last save is long enough ago."""
+        if time.monotonic() - self.written >= self.every:
+            self.save(iteration, state())
+
+    def save(self, iteration: int, state: State) -> None:
+        """Replace the older generation."""
+        state = {ITERATION: np.array(iteration)} | state
+        write_npz(self.slots[0], state | {SHA256: np.array(digest(state))})
+        self.slots.reverse()
+        self.written = time.monotonic()
+
+    def clear(self) -> None:
+        """Forget the run, which has come to its end, and of the others all but the newest OTHERS files."""
+        for slot in self.slots:
+            slot.unlink(missing_ok=True)
+        others = sorted(self.slots[0].parent.glob("*.npz"), key=lambda path: path.stat().st_mtime)
+        for abandoned in others[:-OTHERS]:
+            abandoned.unlink()
+
+
+def digest(state: State) -> str:
+    """SHA-256 of names, types, shapes and contents."""
+    total = hashlib.sha256()
+    for name, array in state.items():
+        total.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        total.update(np.ascontiguousarray(array).data)
+    return total.hexdigest()
+
+
+def sound(path: Path) -> State | None:
+    """The state in a file, or nothing where there is no file or one that is not whole."""
+    try:
+        state = read_npz(path)
+    except PipelineError:
+        return None
+    found = state.pop(SHA256, None)
+    return state if found is not None and str(found) == digest(state) else None
