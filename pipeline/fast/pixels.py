@@ -1,8 +1,9 @@
-"""Images so stored that pixels dark in a whole batch do no work, for the fast ways through a first affine layer.
+"""Images so stored that pixels dark in a whole batch do no work in a first affine layer.
 
-Pixels are ordered by how often they light, so that those lit in a batch are nearly a prefix, and products run on
-that prefix. They stay bytes, a quarter of the memory to fetch, and the weights carry the factor. A bias is a first
-row of weights, for a first pixel that is always white. Shapes: N images, D pixels, L that ever light, H units.
+Pixels are ordered by how often they light, so that those lit in a batch are nearly a prefix: the products run on that
+prefix and on as many rows of the weights. The order is a change of basis of the flat vector for the length of a
+training. Why the bits are the same in exact arithmetic: what is left out are terms of 0, and rows of a gradient that
+are 0. Shapes: N images, D pixels, H units.
 """
 
 from typing import NamedTuple
@@ -10,52 +11,52 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.base.arrays import Array
-from pipeline.nn.arithmetic import ARITHMETICS, Arithmetic, inputs
+from pipeline.nn.arithmetic import Arithmetic
+from pipeline.nn.layers import Layer, Place, Weights
 
-BRIGHTEST = 255
-ROWS = 1024  # images handled at a time
+BLOCK = 1024  # images counted at a time
 
 
 class Pixels(NamedTuple):
     """Images with the pixels that light most often first."""
 
-    order: Array  # (L,) which pixels those are
-    images: Array  # (N, 1 + L)
+    images: Array  # (N, D)
     used: Array  # (N,) columns up to the last one lit
-    white: int  # what stands for a pixel, or the input of a bias, of 1
 
-    def load(self, W: Array, b: Array, rows: Array) -> None:
-        """Fill rows (1 + L, H) from W (D, H) and b (H,)."""
-        rows[0], rows[1:] = b, W[self.order]
-        rows /= self.white
-
-    def store(self, rows: Array, W: Array, b: Array) -> None:
-        """The inverse of load; weights of pixels that never light stay as they are."""
-        b[...], W[self.order] = rows[0] * self.white, rows[1:] * self.white
+    def batch(self, indices: Array, out: Array) -> Array:
+        """Those images (B, k), as a part of `out` (B, D); what is left out is dark in all of them."""
+        np.take(self.images, indices, axis=0, out=out, mode="clip")
+        return out[:, : self.used[indices].max()]
 
 
-def brightest_first(images: Array, ops: Arithmetic) -> Pixels:
-    """Put the pixels of images (N, ...), on their grid, in order."""
-    images, white = as_bytes(images.reshape(len(images), -1), ops)
-    blocks = [slice(start, start + ROWS) for start in range(0, len(images), ROWS)]
-    often = sum((np.count_nonzero(images[block], axis=0) for block in blocks), np.zeros(images.shape[1], np.intp))
-    order = np.argsort(-often, kind="stable")[: np.count_nonzero(often)]
-    ordered, used = np.full((len(images), 1 + len(order)), white, images.dtype), np.empty(len(images), np.intp)
-    for block in blocks:
-        np.take(images[block], order, axis=1, out=ordered[block, 1:])
-        used[block] = ordered.shape[1] - (ordered[block, ::-1] != 0).argmax(axis=1)
-    return Pixels(order, ordered, used, white)
+def brightest_first(images: Array) -> Array:
+    """The pixels (D,) of images (N, ...) in the order of how often they light."""
+    images = images.reshape(len(images), -1)
+    often = sum(np.count_nonzero(images[start : start + BLOCK], axis=0) for start in range(0, len(images), BLOCK))
+    return np.argsort(-often, kind="stable")
 
 
-def as_bytes(images: Array, ops: Arithmetic) -> tuple[Array, int]:
-    """Images as whole 255ths where they are nothing else to `ops`, and the number that stands for 1."""
-    if images.dtype != np.float32 or ops == ARITHMETICS["float64"]:  # which would see what float32 leaves of a 255th
-        return images, 1
-    found = np.empty(images.shape, np.uint8)
-    for start in range(0, len(images), ROWS):
-        block = images[start : start + ROWS]
-        with np.errstate(over="ignore", invalid="ignore"):  # what is no number is not equal below
-            found[start : start + ROWS] = np.clip(np.rint(block * BRIGHTEST), 0, BRIGHTEST)
-        if not np.array_equal(inputs(ops, found[start : start + ROWS] / np.float32(BRIGHTEST)), block):
-            return images, 1
-    return found, BRIGHTEST
+def arranged(images: Array, order: Array) -> Pixels:
+    """Images (N, ...) with their pixels in that order."""
+    images = np.take(images.reshape(len(images), -1), order, axis=1)
+    used = images.shape[1] - (images[:, ::-1] != 0).argmax(axis=1)
+    return Pixels(images, np.where(images.any(axis=1), used, 1))
+
+
+def affine_prefix(at: Place, plain: Layer) -> Layer:
+    """The layer affine, for images (N, k) whose pixels from k on are dark."""
+    bits = plain.bits
+
+    def forward(ops: Arithmetic, w: Weights, x: Array) -> tuple[Array, Array]:
+        x = ops.operand(x, bits.x, at.bound)
+        y = np.matmul(x, w["W"][: x.shape[1]])
+        y += w["b"]
+        return y, x
+
+    def backward(ops: Arithmetic, w: Weights, g: Weights, dy: Array, x: Array) -> None:
+        dy = ops.grid(dy, bits.dy, dy)
+        np.matmul(x.T, dy, out=g["W"][: x.shape[1]])
+        g["W"][x.shape[1] :] = 0
+        dy.sum(axis=0, out=g["b"])
+
+    return plain._replace(forward=forward, backward=backward)

@@ -1,7 +1,7 @@
 """What the layers compute with: a record of the few operations whose bits depend on how they are done.
 
 Everything else a net needs (+ - * / sqrt, max, comparisons) IEEE 754 fixes to the last bit. A matrix product,
-a long sum, exp and log it does not: they come from here, so that the nets read the same in every arithmetic.
+a long sum, exp, log and tanh it does not fix: they come from here, so that the nets read the same in every arithmetic.
 """
 
 from collections.abc import Callable
@@ -20,40 +20,49 @@ from pipeline.nn import exact
 class Arithmetic(NamedTuple):
     """A way to compute.
 
-    `grid(a, bound, at_least, out)` is what an arithmetic asks of each array before it enters a product: see
-    pipeline.nn.exact. The layers call it on whatever they hand on; for floating point it changes nothing.
+    `grid` and `operand` prepare what enters a product: see pipeline.nn.exact. For floating point they change nothing,
+    but for bytes, which become numbers of `dtype`.
     """
 
     dtype: np.dtype[Any]
     grid: Callable[..., Array]
-    matmul: Callable[..., Array]
+    operand: Callable[..., Array]
     sum: Callable[..., Any]
     exp: Callable[..., Array]
     log: Callable[..., Array]
     tanh: Callable[..., Array]
+    is_exact: bool = False
 
-
-def as_it_is(a: Array, bound: float | None = None, at_least: float = 0.0, out: Array | None = None) -> Array:
-    """The grid of ordinary floating point: the numbers themselves."""
-    return a
+    def image_by_image(self) -> "Arithmetic":
+        """The same, for answers about images: each is rounded by itself, so its answer does not depend on a batch."""
+        return self._replace(operand=partial(exact.operand, each=True)) if self.is_exact else self
 
 
 def floating(dtype: type[np.floating[Any]]) -> Arithmetic:
     """NumPy's own operations: as fast as this machine's BLAS, and with its bits."""
-    return Arithmetic(np.dtype(dtype), as_it_is, np.matmul, partial(np.add.reduce, axis=None), np.exp, np.log, np.tanh)
 
+    def grid(a: Array, bits: int, out: Array | None = None) -> Array:
+        return a
 
-INPUT_BOUND = 2.0  # no pixel and no feature is larger, so that their grid does not depend on the batch
+    def operand(x: Array, bits: int, bound: float | None = None) -> Array:
+        return x.astype(dtype) if x.dtype == np.uint8 else x
 
+    def sum(a: Array, axis: int | None = None, bound: float | None = None, keepdims: bool = False) -> Any:
+        return a.sum(axis=axis, keepdims=keepdims)
 
-def inputs(ops: Arithmetic, images: Array) -> Array:
-    """Images (N, ...) as a net takes them: on the grid of `ops`, as whole numbers from 0 to 255 always are."""
-    return ops.grid(images, at_least=INPUT_BOUND) if images.dtype.kind == "f" else images
+    return Arithmetic(np.dtype(dtype), grid, operand, sum, np.exp, np.log, np.tanh)
 
 
 ARITHMETICS = {
     "exact": Arithmetic(
-        np.dtype(np.float64), exact.grid, exact.matmul, exact.sum, elementary.exp, elementary.log, elementary.tanh
+        np.dtype(np.float64),
+        exact.grid,
+        exact.operand,
+        exact.sum,
+        elementary.exp,
+        elementary.log,
+        elementary.tanh,
+        is_exact=True,
     ),
     "float32": floating(np.float32),
     "float64": floating(np.float64),

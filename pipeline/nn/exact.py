@@ -1,73 +1,101 @@
 """Exact arithmetic: the same bits from every processor, BLAS, thread count, SIMD instruction set and NumPy.
 
-A product's last bits depend on the order in which its terms are added up, which a BLAS chooses by processor and
-thread count. Here no term is ever rounded, so that any order gives the same. Numbers on a grid are whole multiples
-of one power of two, the step, at most 2**21 of it. A product of two such numbers has at most 42 bits, a sum of 2**11
-products at most 53, which is what a double holds: every partial sum is exact, whatever the order, the blocks, the
-threads, the fused multiply-adds. `matmul` cuts longer sums into pieces of 2**11 terms and adds their results in turn;
-2**32 numbers on a grid may be added as they are; `sum` takes any n numbers and rounds them to 53 - ceil(log2 n) bits.
+The last bits of a product depend on the order in which its terms are added, and a BLAS chooses that order by
+processor and thread count. Here no partial sum is ever rounded, so every order gives the same bits. Before two arrays
+enter a product, each is rounded to a grid: whole multiples of one power of two, its step, at most 2**bits of them. A
+sum of K products of such numbers is exact if the bits of both and log2(K) together are at most 53, which is what a
+double holds. `bits_for` deals these 53 bits out to the three operands of a layer. So the order of the terms, the
+blocks of a BLAS, the threads and the cut of a batch cannot matter, and a term of 0 can be left out.
 
-Rounding to the grid is defined to the last bit too: adding 1.5 * 2**52 steps leads to where doubles lie one step
-apart, so that IEEE 754 rounds to the nearest multiple, ties to even, and subtracting them again is exact. Steps are
-between 2**-501 and 2**459, so that no product of two underflows or overflows. A maximum is exact in any order, but
-for the sign of a zero, which no grid keeps. For exp, log and tanh see pipeline.base.elementary.
+Rounding to a grid is defined to the last bit. Adding 1.5 * 2**52 steps leads to where doubles lie one step apart, so
+IEEE 754 rounds to the nearest multiple, ties to even; subtracting the same number is exact. A maximum is exact in any
+order. The step follows from a bound of the array that does not depend on how a batch was cut: a bound that always
+holds (1 for sigmoid), or the largest number of the whole array. The error is at most half a step: 2**-(bits + 1) of
+the first power of two that is not below the bound. For exp, log and tanh see pipeline.base.elementary.
 
-Who makes an array that enters a product puts it on its grid; layers do so with a copy of their weights. The error is
-at most 2**-22 of the array's largest number, or of its bound; float32's is 2**-24 of each number. That a product is
-exact when its factors are short is from Ozaki, Ogita, Oishi & Rump 2012, who add up several such slices of a matrix;
-a net does with the first.
+A product is exact when its factors are short: Ozaki, Ogita, Oishi & Rump 2012, who add several such slices of a
+matrix. A net needs only the first slice.
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from pipeline.base.arrays import Array
 
-BITS = 21
-TERMS = 1 << (53 - 2 * BITS)
+MANTISSA = 53
 MOST_BITS = 51  # for more, 1.5 * 2**52 steps would not lead to where doubles lie one step apart
+BYTE_BITS = 8  # of pixels that are whole numbers from 0 to 255
 SMALLEST, LARGEST = 2.0**-480, 2.0**480  # bounds of the finest and the coarsest grid
 
 
-def grid(a: Array, bound: float | None = None, at_least: float = SMALLEST, out: Array | None = None) -> Array:
-    """`a` rounded to BITS bits below the first power of two from `bound` on; into `out`, which may be `a`, if given.
+class Bits(NamedTuple):
+    """How many bits the operands of a layer's three products keep: inputs x, weights w, derivatives dy by the output."""
 
-    A bound is a promise: no |a| is larger. Without one, the largest |a| is looked for and taken where it is more
-    than `at_least`; then NaN, infinity or 2**480 anywhere make all of it NaN. `a` may be float32 as well.
+    x: int
+    w: int
+    dy: int
+
+
+def bits_for(inputs: int, images: int, outputs: int | None, x: int | None = None) -> Bits:
+    """The bits of a layer whose products x W, x' dy and dy W' add up so many terms each; the last may not be needed.
+
+    x W has one term more, for the bias, and one bit to spare, so that a division of its sums by 255 keeps them apart.
+    `x` says how many bits the inputs have, where they are whole numbers.
     """
-    return rounded(a, BITS, largest(a, at_least) if bound is None else bound, out)
+    forward, grads = (MANTISSA - (terms - 1).bit_length() for terms in (2 * inputs + 2, images))
+    if outputs is None:
+        x = grads // 2 if x is None else x
+        return Bits(x, min(forward - x, MOST_BITS), min(grads - x, MOST_BITS))
+    backward = MANTISSA - (outputs - 1).bit_length()
+    x = max(min(forward, grads) // 2, (forward + grads - backward + 1) // 2)
+    return Bits(x, forward - x, min(grads - x, backward - forward + x))
+
+
+def grid(a: Array, bits: int, out: Array | None = None) -> Array:
+    """`a` rounded to `bits` below the power of two of its largest number; NaN where one is NaN or 2**480 and more."""
+    return rounded(a, bits, largest(a), out)
+
+
+def operand(x: Array, bits: int, bound: float | None = None, each: bool = False) -> Array:
+    """Images or activations x (N, ...) on a grid; bytes become doubles.
+
+    `bound` is a promise: no |x| is larger. Without one it is the largest number of the batch, or with `each` of each
+    image, so that an image gets the same answer in any company; in both cases at least 1, because a bias is the weight
+    of an input of 1, which has to be on the same grid.
+    """
+    if x.dtype == np.uint8:
+        return x.astype(np.float64)
+    if bound is None:
+        bound = largest(x, 1.0)
+        if each and bound > 1.0:
+            bounds = np.maximum(np.abs(x).max(axis=tuple(range(1, x.ndim)), keepdims=True), 1.0)
+            return rounded(x, bits, bounds)
+    return rounded(x, bits, bound)
 
 
 def largest(a: Array, at_least: float = SMALLEST) -> float:
     """The largest |a|, or `at_least`; NaN where a number is NaN."""
-    high, low = (extreme.reduce(a, axis=None, initial=0.0) for extreme in (np.maximum, np.minimum))
-    return max(float(high), -float(low), at_least)
+    high, low = float(a.max(initial=at_least)), -float(a.min(initial=0.0))
+    return low if low > high else high  # high where either is NaN
 
 
-def rounded(a: Array, bits: int, bound: float, out: Array | None = None) -> Array:
-    """`a` rounded to `bits`, at most MOST_BITS, below the power of two of `grid`; NaN where the bound is of no use."""
-    if not bound < LARGEST:
-        return np.add(a, math.nan, out=out)
-    fraction, exponent = math.frexp(bound)
-    shift = math.ldexp(1.5, exponent - (fraction == 0.5) - bits + (52 if a.itemsize == 8 else 23))
-    result = np.add(a, shift, out=out)
+def rounded(a: Array, bits: int, bound: Any, out: Array | None = None) -> Array:
+    """`a` rounded to `bits`, at most MOST_BITS, below the first power of two from `bound` on; NaN where there is none."""
+    if isinstance(bound, float):
+        fraction, exponent = math.frexp(bound)
+        shift = math.ldexp(1.5, exponent - (fraction == 0.5) - bits + 52) if bound < LARGEST else math.nan
+    else:
+        fraction, exponent = np.frexp(bound)
+        shift = np.where(bound < LARGEST, np.ldexp(1.5, exponent - (fraction == 0.5) - bits + 52), math.nan)
+    result: Array = np.add(a, shift, out=out)
     result -= shift
     return result
 
 
-def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
-    """The product of (..., N, K) and (..., K, M), both on a grid."""
-    result = np.matmul(a[..., :TERMS], b[..., :TERMS, :], out=out)
-    for start in range(TERMS, a.shape[-1], TERMS):
-        piece = slice(start, start + TERMS)
-        result += np.matmul(a[..., piece], b[..., piece, :])
-    return result
-
-
-def sum(a: Array, axis: int | None = None, out: Array | None = None, keepdims: bool = False) -> Any:
-    """The sum of all numbers, or along one axis."""
+def sum(a: Array, axis: int | None = None, bound: float | None = None, keepdims: bool = False) -> Any:
+    """The sum of all numbers, or along one axis, each rounded to as many bits as n numbers can have exactly."""
     terms = a.size if axis is None else a.shape[axis]
-    exact = rounded(a, min(53 - (terms - 1).bit_length(), MOST_BITS), largest(a))
-    return exact.sum(axis=axis, out=out, keepdims=keepdims)
+    exact = rounded(a, min(MANTISSA - (terms - 1).bit_length(), MOST_BITS), largest(a) if bound is None else bound)
+    return exact.sum(axis=axis, keepdims=keepdims)

@@ -9,8 +9,9 @@ from collections.abc import Callable
 import numpy as np
 
 from pipeline.base.arrays import Array
+from pipeline.base.words import Choice, Number
+from pipeline.nn.net import Shapes, size, views
 from pipeline.nn.random import Stream
-from pipeline.nn.weights import size, views
 
 Initializer = Callable[[Stream, int, int, int], Array]
 
@@ -20,22 +21,24 @@ def normal(std: float) -> Initializer:
     return lambda stream, count, fan_in, fan_out: stream.normal(count) * std
 
 
-def glorot(stream: Stream, count: int, fan_in: int, fan_out: int) -> Array:
+def glorot() -> Initializer:
     """Uniform within sqrt(6 / (fan_in + fan_out)): Glorot & Bengio 2010, for sigmoid and tanh."""
-    return (2 * stream.uniform(count) - 1) * math.sqrt(6 / (fan_in + fan_out))
+    return lambda stream, count, fan_in, fan_out: (2 * stream.uniform(count) - 1) * math.sqrt(6 / (fan_in + fan_out))
 
 
-def he(stream: Stream, count: int, fan_in: int, fan_out: int) -> Array:
+def he() -> Initializer:
     """Normal of variance 2 / fan_in: He et al. 2015, for relu."""
-    return stream.normal(count) * math.sqrt(2 / fan_in)
+    return lambda stream, count, fan_in, fan_out: stream.normal(count) * math.sqrt(2 / fan_in)
 
 
-def initializer(name: str, std: float) -> Initializer:
-    """What a name in params.yaml means."""
-    return {"normal": normal(std), "glorot": glorot, "he": he}[name]
+INITIALIZERS: dict[str, Choice] = {
+    "normal": Choice(normal, (Number("std", 0, 100, above=True),)),
+    "glorot": Choice(glorot),
+    "he": Choice(he),
+}
 
 
-def initialize(shapes: dict[str, tuple[int, ...]], start: Initializer, stream: Stream) -> Array:
+def initialize(shapes: Shapes, start: Initializer, stream: Stream) -> Array:
     """The flat float64 vector of first weights for arrays of `shapes`."""
     flat = np.zeros(size(shapes))
     for array in views(flat, shapes).values():

@@ -1,81 +1,279 @@
-"""Layers and their derivatives, each a pair or triple of plain functions.
+"""Layers: each is a formula and its derivative, a pair of plain functions.
 
-Shapes: N images, D inputs, H outputs; C channels, F filters, Y X rows and columns. dy is the derivative of the
-loss by a layer's output, dx by its input.
-What enters a layer (x, dy) is already on the grid of the arithmetic; weights are put on it here.
+LAYERS says what the words of train.layers mean. It is read by the schema, the net, the gradient check, the ONNX export
+and the page's pad. A new layer is one function like those below and one line in LAYERS.
+
+Shapes: N images; D inputs, H outputs of an affine layer; C channels, F filters, Y X rows and columns. dy is the
+derivative of the loss by a layer's output, dx by its input. What enters a product is rounded where it enters: see
+pipeline.nn.exact.
 """
 
+from collections.abc import Callable
 from functools import reduce
+from math import prod
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from pipeline.base.arrays import Array
+from pipeline.base.words import Choice, Number
 from pipeline.nn.arithmetic import Arithmetic
+from pipeline.nn.exact import BYTE_BITS, Bits, bits_for
+
+Weights = dict[str, Array]
 
 
-def affine(ops: Arithmetic, x: Array, W: Array, b: Array) -> Array:
-    """X W + b: x (N, D), W (D, H), b (H,) -> (N, H)."""
-    y = ops.matmul(x, ops.grid(W))
-    y += b
-    return y
+class Place(NamedTuple):
+    """Where a layer stands in a net.
 
-
-def affine_grads(ops: Arithmetic, dy: Array, x: Array, dW: Array, db: Array) -> None:
-    """Fill dW (D, H) and db (H,) from dy (N, H) and x (N, D)."""
-    ops.matmul(x.T, dy, out=dW)
-    dy.sum(axis=0, out=db)
-
-
-def affine_backward(ops: Arithmetic, dy: Array, W: Array) -> Array:
-    """Dy (N, H) -> dx (N, D)."""
-    return ops.matmul(dy, ops.grid(W).T)
-
-
-def conv2d(ops: Arithmetic, x: Array, W: Array, b: Array) -> tuple[Array, Array]:
-    """Valid cross-correlation: x (N, C, Y, X), W (F, C, k, k), b (F,) -> (F, N, Y-k+1, X-k+1), and what backward needs.
-
-    Filters come first because that is how one matrix product yields them; after pooling there is little to move.
+    shape: of one input, without N. batch: images whose gradients are added up. bound: that no |input| exceeds, if there
+    is one. bytes: inputs are pixels, whole numbers from 0 to 255. first: no weights come before, so that nobody asks
+    for dx.
     """
-    filters, _, k, _ = W.shape
-    columns = patches(x, k)
-    y = ops.matmul(ops.grid(W).reshape(filters, -1), columns)
-    y += b[:, None]
-    return y.reshape(filters, len(x), x.shape[2] - k + 1, x.shape[3] - k + 1), columns
+
+    shape: tuple[int, ...]
+    batch: int = 1
+    bound: float | None = None
+    bytes: bool = False
+    first: bool = False
+
+    def bits(self, inputs: int, positions: int, outputs: int) -> Bits:
+        """The bits of a layer that adds up `inputs` terms an output, and uses each weight at so many positions."""
+        return bits_for(
+            inputs, self.batch * positions, None if self.first else outputs, BYTE_BITS if self.bytes else None
+        )
 
 
-def conv2d_grads(ops: Arithmetic, dy: Array, columns: Array, dW: Array, db: Array) -> None:
-    """Fill dW (F, C, k, k) and db (F,) from dy (F, N, Y-k+1, X-k+1) and the columns of conv2d."""
-    dy = dy.reshape(len(db), -1)
-    ops.matmul(dy, columns.T, out=dW.reshape(len(db), -1))
-    dy.sum(axis=1, out=db)
+class Layer(NamedTuple):
+    """A layer in its place.
 
-
-def patches(x: Array, k: int) -> Array:
-    """Every k by k patch of x (N, C, Y, X) as a column: (C k k, N (Y-k+1) (X-k+1))."""
-    windows = sliding_window_view(x, (k, k), axis=(2, 3))  # (N, C, Y-k+1, X-k+1, k, k)
-    return windows.transpose(1, 4, 5, 0, 2, 3).reshape(x.shape[1] * k * k, -1)
-
-
-def max_pool(x: Array, p: int) -> Array:
-    """The largest of every p by p cell: x (..., Y, X) -> (..., Y // p, X // p); what is left at the edge is unseen."""
-    return reduce(np.maximum, cells(x, p))
-
-
-def max_pool_backward(dy: Array, x: Array, y: Array, p: int) -> Array:
-    """Dy (..., Y // p, X // p) -> dx (..., Y, X).
-
-    Blank borders tie all the time. A tie shares nothing: the first pixel that equals the maximum takes it all.
+    shape: of one output, without N.
+    forward: (ops, w, x (N, ...)) -> y (N, ...) and whatever backward will need. It changes neither x nor w.
+    backward: (ops, w, g, dy, that) -> dx, or None for the first layer with weights; fills g. It may change dy.
+    weights: name -> shape of each array of w and g. They have been rounded together, to `bits.w`.
+    bound: that no |y| exceeds, if there is one.
+    random: whether it uses random numbers, handed over in training as w["random"] (N, D), uint16.
     """
-    dx, free = np.zeros_like(x), np.ones(y.shape, bool)
-    for pixel, slot in zip(cells(x, p), cells(dx, p), strict=True):
-        first = (pixel == y) & free
-        np.multiply(dy, first, out=slot)
-        free ^= first
-    return dx
+
+    shape: tuple[int, ...]
+    forward: Callable[[Arithmetic, Weights, Array], tuple[Array, Any]]
+    backward: Callable[[Arithmetic, Weights, Weights, Array, Any], Array | None]
+    weights: dict[str, tuple[int, ...]] = {}  # noqa: RUF012  # nobody changes it
+    bits: Bits = Bits(0, 0, 0)
+    bound: float | None = None
+    random: bool = False
+
+
+def affine(at: Place, units: int) -> Layer:
+    """X W + b: x (N, ...), taken as (N, D), W (D, H), b (H,) -> (N, H)."""
+    inputs = prod(at.shape)
+    bits = at.bits(inputs, 1, units)
+
+    def forward(ops: Arithmetic, w: Weights, x: Array) -> tuple[Array, Array]:
+        x = ops.operand(x.reshape(len(x), inputs), bits.x, at.bound)
+        y = np.matmul(x, w["W"])
+        y += w["b"]
+        return y, x
+
+    def backward(ops: Arithmetic, w: Weights, g: Weights, dy: Array, x: Array) -> Array | None:
+        dy = ops.grid(dy, bits.dy, dy)
+        np.matmul(x.T, dy, out=g["W"])
+        dy.sum(axis=0, out=g["b"])
+        if at.first:
+            return None
+        return np.matmul(dy, w["W"].T, out=np.empty_like(x)).reshape(len(x), *at.shape)  # in the memory order of x
+
+    return Layer((units,), forward, backward, {"W": (inputs, units), "b": (units,)}, bits)
+
+
+def conv(at: Place, filters: int, kernel: int, padding: int, stride: int) -> Layer:
+    """Cross-correlation: x (N, C, Y, X), W (F, C, k, k), b (F,) -> (N, F, Y', X'), each side padded with zeros."""
+    channels, rows, columns = as_image(at.shape)
+    high, wide = ((side + 2 * padding - kernel) // stride + 1 for side in (rows, columns))
+    if min(rows, columns) + 2 * padding < kernel:
+        raise ValueError(f"its filters of {kernel} x {kernel} are larger than its images of {rows} x {columns} pixels")
+    bits = at.bits(channels * kernel * kernel, high * wide, filters * kernel * kernel)
+
+    def forward(ops: Arithmetic, w: Weights, x: Array) -> tuple[Array, Array]:
+        x = ops.operand(x.reshape(-1, channels, rows, columns), bits.x, at.bound)
+        patches = windows(padded(x, padding)).transpose(1, 4, 5, 0, 2, 3).reshape(-1, len(x) * high * wide)
+        y = np.matmul(w["W"].reshape(filters, -1), patches)
+        y += w["b"][:, None]
+        return y.reshape(filters, len(x), high, wide).swapaxes(0, 1), patches
+
+    def windows(x: Array) -> Array:
+        """Every k by k window of x (N, C, Y, X): (N, C, Y', X', k, k)."""
+        return sliding_window_view(x, (kernel, kernel), axis=(2, 3), writeable=True)[:, :, ::stride, ::stride]
+
+    def backward(ops: Arithmetic, w: Weights, g: Weights, dy: Array, patches: Array) -> Array | None:
+        n, dy = len(dy), ops.grid(dy, bits.dy, dy).swapaxes(0, 1).reshape(filters, -1)
+        np.matmul(dy, patches.T, out=g["W"].reshape(filters, -1))
+        dy.sum(axis=1, out=g["b"])
+        if at.first:
+            return None
+        dpatches = np.matmul(w["W"].reshape(filters, -1).T, dy)
+        dpatches = dpatches.reshape(channels, kernel, kernel, n, high, wide).transpose(3, 0, 4, 5, 1, 2)
+        dx = np.zeros((n, channels, rows + 2 * padding, columns + 2 * padding), dy.dtype)
+        for i, j in np.ndindex(kernel, kernel):  # a pixel is in several windows
+            windows(dx)[..., i, j] += dpatches[..., i, j]
+        return dx[:, :, padding : padding + rows, padding : padding + columns].reshape(n, *at.shape)
+
+    shapes = {"W": (filters, channels, kernel, kernel), "b": (filters,)}
+    return Layer((filters, high, wide), forward, backward, shapes, bits)
+
+
+def as_image(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """C, Y and X of an input. Raises ValueError where it is a row of numbers."""
+    if len(shape) != 3:
+        raise ValueError("it needs images, and an affine layer before it has made rows of numbers of them")
+    return shape
+
+
+def padded(x: Array, padding: int) -> Array:
+    """X (N, C, Y, X) with so many zeros on each side."""
+    return np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding))) if padding else x
+
+
+def pooled_shape(at: Place, size: int) -> tuple[int, int, int]:
+    """C, Y // p, X // p. Raises ValueError where nothing is left."""
+    channels, rows, columns = as_image(at.shape)
+    if min(rows, columns) < size:
+        raise ValueError(f"its cells of {size} x {size} are larger than its images of {rows} x {columns} pixels")
+    return channels, rows // size, columns // size
+
+
+def max_pool(at: Place, size: int) -> Layer:
+    """The largest of every p by p cell: x (N, C, Y, X) -> (N, C, Y // p, X // p); a rest at the edge is unseen."""
+    shape = pooled_shape(at, size)
+
+    def forward(ops: Arithmetic, w: Weights, x: Array) -> tuple[Array, tuple[Array, Array]]:
+        x = x.reshape(-1, *at.shape)
+        y = reduce(np.maximum, cells(x, size))
+        return y, (x, y)
+
+    def backward(ops: Arithmetic, w: Weights, g: Weights, dy: Array, cache: tuple[Array, Array]) -> Array:
+        """A tie shares nothing, and blank borders tie all the time: the first pixel of the maximum takes it all."""
+        x, y = cache
+        dx, free = np.zeros_like(x, dtype=dy.dtype), np.ones_like(y, dtype=bool)
+        for pixel, slot in zip(cells(x, size), cells(dx, size), strict=True):
+            first = (pixel == y) & free
+            np.multiply(dy, first, out=slot)
+            free ^= first
+        return dx
+
+    return Layer(shape, forward, backward, bound=at.bound)
+
+
+def mean_pool(at: Place, size: int) -> Layer:
+    """The mean of every p by p cell: x (N, C, Y, X) -> (N, C, Y // p, X // p); a rest at the edge is unseen."""
+    shape = pooled_shape(at, size)
+
+    def forward(ops: Arithmetic, w: Weights, x: Array) -> tuple[Array, Array]:
+        x = x.reshape(-1, *at.shape)
+        return reduce(np.add, cells(x, size)) / (size * size), x  # number by number: the same order everywhere
+
+    def backward(ops: Arithmetic, w: Weights, g: Weights, dy: Array, x: Array) -> Array:
+        dx = np.zeros_like(x, dtype=dy.dtype)
+        for slot in cells(dx, size):
+            np.divide(dy, size * size, out=slot)
+        return dx
+
+    return Layer(shape, forward, backward, bound=at.bound)
 
 
 def cells(x: Array, p: int) -> list[Array]:
     """The p p pixels of every p by p cell of x (..., Y, X), as so many views (..., Y // p, X // p), row by row."""
     rows, columns = (length // p * p for length in x.shape[-2:])
     return [x[..., row:rows:p, column:columns:p] for row in range(p) for column in range(p)]
+
+
+def sigmoid(at: Place) -> Layer:
+    """1 / (1 + exp(-x))."""
+
+    def forward(ops: Arithmetic, w: Weights, x: Array) -> tuple[Array, Array]:
+        y = np.negative(x)
+        y = ops.exp(y, out=y)
+        y += 1
+        np.divide(1, y, out=y)
+        return y, y
+
+    def backward(ops: Arithmetic, w: Weights, g: Weights, dy: Array, y: Array) -> Array:
+        """Dy y (1 - y)."""
+        slope = 1 - y
+        slope *= y
+        dy *= slope
+        return dy
+
+    return Layer(at.shape, forward, backward, bound=1.0)
+
+
+def tanh(at: Place) -> Layer:
+    """The hyperbolic tangent."""
+
+    def forward(ops: Arithmetic, w: Weights, x: Array) -> tuple[Array, Array]:
+        y = ops.tanh(x)
+        return y, y
+
+    def backward(ops: Arithmetic, w: Weights, g: Weights, dy: Array, y: Array) -> Array:
+        """Dy (1 - y y)."""
+        slope = y * y
+        np.subtract(1, slope, out=slope)
+        dy *= slope
+        return dy
+
+    return Layer(at.shape, forward, backward, bound=1.0)
+
+
+def relu(at: Place) -> Layer:
+    """max(x, 0)."""
+
+    def forward(ops: Arithmetic, w: Weights, x: Array) -> tuple[Array, Array]:
+        y = np.maximum(x, 0)
+        return y, y
+
+    def backward(ops: Arithmetic, w: Weights, g: Weights, dy: Array, y: Array) -> Array:
+        """Dy where y > 0, else 0."""
+        dy *= y > 0
+        return dy
+
+    return Layer(at.shape, forward, backward, bound=at.bound)
+
+
+def dropout(at: Place, share: float) -> Layer:
+    """In training, each number is 0 with probability `share` and else divided by 1 - share: Srivastava et al. 2014."""
+    dropped = round(share * 2**16)
+    kept = 1 - dropped / 2**16
+
+    def forward(ops: Arithmetic, w: Weights, x: Array) -> tuple[Array, Array | None]:
+        if "random" not in w:
+            return x, None
+        mask = (w["random"] >= dropped).reshape(x.shape) / ops.dtype.type(kept)
+        return x * mask, mask
+
+    def backward(ops: Arithmetic, w: Weights, g: Weights, dy: Array, mask: Array | None) -> Array:
+        return dy if mask is None else dy * mask
+
+    return Layer(at.shape, forward, backward, bound=at.bound and at.bound / kept, random=True)
+
+
+UNITS = Number("units", 1, 100_000, whole=True, default=0)
+SIZE = Number("size", 1, 1000, whole=True)
+LAYERS: dict[str, Choice] = {
+    "affine": Choice(affine, (UNITS,)),
+    "conv": Choice(
+        conv,
+        (
+            Number("filters", 1, 10_000, whole=True),
+            Number("kernel", 1, 1000, whole=True),
+            Number("padding", 0, 1000, whole=True, default=0),
+            Number("stride", 1, 1000, whole=True, default=1),
+        ),
+    ),
+    "max_pool": Choice(max_pool, (SIZE,)),
+    "mean_pool": Choice(mean_pool, (SIZE,)),
+    "sigmoid": Choice(sigmoid),
+    "tanh": Choice(tanh),
+    "relu": Choice(relu),
+    "dropout": Choice(dropout, (Number("share", 0, 0.99),)),
+}

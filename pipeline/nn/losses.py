@@ -1,6 +1,6 @@
 """Losses: the mean loss of a batch and its derivative by the logits, together.
 
-Shapes: logits (N, K), labels (N,) class indices. Each may change the logits it is handed.
+Shapes: logits (N, K), labels (N,) class indices. Within, a class is a row: sums over classes are then sums of rows.
 """
 
 from collections.abc import Callable
@@ -8,50 +8,70 @@ from collections.abc import Callable
 import numpy as np
 
 from pipeline.base.arrays import Array
+from pipeline.base.words import Choice, Number
 from pipeline.nn.arithmetic import Arithmetic
 
 Loss = Callable[[Arithmetic, Array, Array], tuple[float, Array]]
 
 
 def softmax(ops: Arithmetic, logits: Array) -> Array:
-    """Probabilities (N, K) of logits (N, K), which are changed; the largest is subtracted, so nothing overflows."""
-    logits -= logits.max(axis=1, keepdims=True)
-    y = ops.exp(logits, out=logits)
-    y /= ops.sum(y, axis=1, keepdims=True)
-    return y
+    """Probabilities (N, K) of logits (N, K); the largest is subtracted, so nothing overflows."""
+    y = logits.T.copy()
+    y -= y.max(axis=0)
+    ops.exp(y, out=y)
+    y /= ops.sum(y, axis=0, bound=1.0)
+    return y.T
 
 
-def softmax_cross_entropy(ops: Arithmetic, logits: Array, labels: Array) -> tuple[float, Array]:
-    """Mean of -log softmax(logits)[label], and (softmax - one-hot) / N."""
-    n = len(labels)
-    images = np.arange(n)
-    logits -= logits.max(axis=1, keepdims=True)
-    picked = logits[images, labels]
-    y = ops.exp(logits, out=logits)
-    total = ops.sum(y, axis=1, keepdims=True)
-    loss = ops.sum(ops.log(total[:, 0]) - picked).item() / n
-    y /= total
-    y[images, labels] -= 1
-    y /= n
-    return loss, ops.grid(y, 1.0 / n, out=y)
+def cross_entropy(smoothing: float) -> Loss:
+    """Mean of -sum over k of t[k] log softmax(logits)[k], and its derivative, (softmax - t) / N.
+
+    The target t is 1 for the label and 0 for the other classes, or 1 - smoothing more for the label than the
+    smoothing / K that every class has: Szegedy et al. 2016, section 7.
+    """
+
+    def loss(ops: Arithmetic, logits: Array, labels: Array) -> tuple[float, Array]:
+        n, images = len(labels), np.arange(len(labels))
+        y = logits.T.copy()
+        y -= y.max(axis=0)
+        wanted = (1 - smoothing) * y[labels, images]
+        if smoothing:
+            wanted += smoothing / len(y) * ops.sum(y, axis=0)
+        ops.exp(y, out=y)
+        total = ops.sum(y, axis=0, bound=1.0)
+        value = ops.sum(ops.log(total) - wanted).item() / n
+        y /= total
+        y[labels, images] -= 1 - smoothing
+        if smoothing:
+            y -= smoothing / len(y)
+        y /= n
+        return value, y.T
+
+    return loss
 
 
-def hinge(ops: Arithmetic, logits: Array, labels: Array) -> tuple[float, Array]:
+def hinge() -> Loss:
     """Mean over images of the sum over the other classes of max(0, 1 + logit - the label's), and its derivative.
 
     The loss of the multi-class support vector machine of Weston & Watkins 1999; where it bends, the slope is 0.
     """
-    n = len(labels)
-    images = np.arange(n)
-    logits -= logits[images, labels][:, None]
-    logits += 1
-    logits[images, labels] = 0
-    np.maximum(logits, 0, out=logits)
-    loss = ops.sum(logits).item() / n
-    slope = (logits > 0).astype(logits.dtype)
-    slope[images, labels] = -slope.sum(axis=1)
-    slope /= n
-    return loss, ops.grid(slope, logits.shape[1] / n, out=slope)
+
+    def loss(ops: Arithmetic, logits: Array, labels: Array) -> tuple[float, Array]:
+        n, images = len(labels), np.arange(len(labels))
+        margins = logits.T - logits[images, labels]
+        margins += 1
+        margins[labels, images] = 0
+        np.maximum(margins, 0, out=margins)
+        value = ops.sum(margins).item() / n
+        slope = (margins > 0).astype(margins.dtype)
+        slope[labels, images] = -slope.sum(axis=0)
+        slope /= n
+        return value, slope.T
+
+    return loss
 
 
-LOSSES: dict[str, Loss] = {"cross_entropy": softmax_cross_entropy, "hinge": hinge}
+LOSSES: dict[str, Choice] = {
+    "cross_entropy": Choice(cross_entropy, (Number("smoothing", 0, 0.9, default=0.0),)),
+    "hinge": Choice(hinge),
+}

@@ -9,48 +9,48 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.base.arrays import Array
+from pipeline.base.words import Choice, Number
 
 Slots = dict[str, Array]
 
 
 class Optimizer(NamedTuple):
-    """start: weights -> slots; update: (weights, grads, slots) -> None; rate: where w -= rate g is all it does."""
+    """start: weights -> slots; update: (weights, grads, slots, learning rate) -> None."""
 
     start: Callable[[Array], Slots]
-    update: Callable[[Array, Array, Slots], None]
-    rate: float | None = None
+    update: Callable[[Array, Array, Slots, float], None]
 
 
-def sgd(learning_rate: float) -> Optimizer:
+def sgd() -> Optimizer:
     """w -= rate g."""
 
-    def update(weights: Array, grads: Array, slots: Slots) -> None:
-        grads *= learning_rate
+    def update(weights: Array, grads: Array, slots: Slots, rate: float) -> None:
+        grads *= rate
         weights -= grads
 
-    return Optimizer(lambda weights: {}, update, learning_rate)
+    return Optimizer(lambda weights: {}, update)
 
 
-def momentum(learning_rate: float, kept: float) -> Optimizer:
+def momentum(kept: float) -> Optimizer:
     """v = kept v - rate g; w += v (Polyak 1964, as the tutorials write it)."""
 
-    def update(weights: Array, grads: Array, slots: Slots) -> None:
+    def update(weights: Array, grads: Array, slots: Slots, rate: float) -> None:
         velocity = slots["velocity"]
         velocity *= kept
-        grads *= learning_rate
+        grads *= rate
         velocity -= grads
         weights += velocity
 
     return Optimizer(lambda weights: {"velocity": np.zeros_like(weights)}, update)
 
 
-def adam(learning_rate: float, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) -> Optimizer:
+def adam(beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) -> Optimizer:
     """Kingma & Ba 2015, algorithm 1. The powers of beta are running products, so that no pow is needed."""
 
     def start(weights: Array) -> Slots:
         return {"mean": np.zeros_like(weights), "square": np.zeros_like(weights), "powers": np.ones(2)}
 
-    def update(weights: Array, grads: Array, slots: Slots) -> None:
+    def update(weights: Array, grads: Array, slots: Slots, rate: float) -> None:
         mean, square, powers = slots["mean"], slots["square"], slots["powers"]
         powers *= (beta1, beta2)
         mean *= beta1
@@ -64,12 +64,14 @@ def adam(learning_rate: float, beta1: float = 0.9, beta2: float = 0.999, epsilon
         np.sqrt(step, out=step)
         step += epsilon
         np.divide(mean, step, out=step)
-        step *= learning_rate / correction1
+        step *= rate / correction1
         weights -= step
 
     return Optimizer(start, update)
 
 
-def optimizer(name: str, learning_rate: float, kept: float) -> Optimizer:
-    """What a name in params.yaml means."""
-    return {"sgd": sgd(learning_rate), "momentum": momentum(learning_rate, kept), "adam": adam(learning_rate)}[name]
+OPTIMIZERS: dict[str, Choice] = {
+    "sgd": Choice(sgd),
+    "momentum": Choice(momentum, (Number("share", 0, 1, below=True),)),
+    "adam": Choice(adam),
+}

@@ -1,0 +1,138 @@
+"""A net is a list of layers. Its weights are one flat vector, and names are views into it.
+
+The vector makes an optimizer one line, a numerical gradient one loop, a gradient check one dot product. The names W1,
+b1, W2 and so on are for people and for the keys of weights.npz.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pipeline.base.arrays import Array
+from pipeline.base.errors import PipelineError
+from pipeline.base.words import read
+from pipeline.nn.arithmetic import Arithmetic
+from pipeline.nn.layers import LAYERS, Layer, Place, Weights
+
+Shapes = Mapping[str, tuple[int, ...]]
+Draw = Callable[[int, int, int], Array]  # number of a layer that draws, N, D -> (N, D) random uint16
+Caches = list[Any]
+
+
+class Net(NamedTuple):
+    """Layers, and what stands for a pixel of 1 in images stored as bytes; the words and places they were made of."""
+
+    layers: tuple[Layer, ...]
+    white: int
+    words: tuple[tuple[str, tuple[float, ...]], ...]
+    places: tuple[Place, ...]
+
+    @property
+    def scaled(self) -> bool:
+        """Whether the first layer takes bytes as they are, and its sums are divided by `white`."""
+        return self.white != 1 and bool(self.layers[0].weights)
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name -> shape of each weight array, in the order of the flat vector."""
+        weighted = [layer.weights for layer in self.layers if layer.weights]
+        return {f"{name}{i}": shape for i, shapes in enumerate(weighted, 1) for name, shape in shapes.items()}
+
+    def by_layer(self, flat: Array) -> list[Weights]:
+        """The arrays of each layer, by their names there, as views into the flat vector."""
+        named = iter(views(flat, self.shapes).values())
+        return [{name: next(named) for name in layer.weights} for layer in self.layers]
+
+
+def size(shapes: Shapes) -> int:
+    """How many weights arrays of `shapes` hold together."""
+    return sum(map(prod, shapes.values()))
+
+
+def views(flat: Array, shapes: Shapes) -> dict[str, Array]:
+    """Name the parts of one flat vector: {"W1": flat[:39200].reshape(784, 50), ...}."""
+    named, start = {}, 0
+    for name, shape in shapes.items():
+        named[name] = flat[start : start + prod(shape)].reshape(shape)
+        start += prod(shape)
+    return named
+
+
+def build(words: Sequence[str], shape: tuple[int, ...], classes: int, batch: int = 1, white: int | None = None) -> Net:
+    """The net that the words of train.layers describe, for images of `shape` (C, Y, X).
+
+    batch: of images that are differentiated together. white: what stands for 1 in images stored as bytes; None for
+    images of fractions. Raises PipelineError naming the layer that does not fit the one before it.
+    """
+    at = Place(shape, batch, white and 255 / white, bytes=white is not None, first=True)
+    layers, parsed, places = [], [], []
+    for i, text in enumerate(words):
+        word, numbers = read(text, LAYERS)
+        if text == "affine":
+            numbers = (classes,)
+        try:
+            layers.append(LAYERS[word].make(at, *numbers))
+        except ValueError as error:
+            raise PipelineError(f"train.layers[{i}] is {text!r}: {error}; choose other layers.") from None
+        parsed.append((word, numbers))
+        places.append(at)
+        at = Place(layers[-1].shape, batch, layers[-1].bound, first=at.first and not layers[-1].weights)
+    return Net(tuple(layers), white or 1, tuple(parsed), tuple(places))
+
+
+def operands(ops: Arithmetic, net: Net, weights: Array) -> Callable[[], list[Weights]]:
+    """A function that gives each layer the weights (P,) as they are now, rounded for its products.
+
+    A bias is the weight of an input of 1, which is `white` in the first layer.
+    """
+    values = np.empty_like(weights) if ops.is_exact else weights
+    w, parts, start = net.by_layer(values), [], 0
+    for layer in net.layers:
+        if layer.weights:
+            part = slice(start, start + size(layer.weights))
+            parts.append((weights[part], layer.bits.w, values[part]))
+            start = part.stop
+    first = w[0].get("b")
+
+    def rounded() -> list[Weights]:
+        for part, bits, out in parts:
+            ops.grid(part, bits, out)
+        if net.scaled:
+            w[0]["b"] = first * net.white
+        return w
+
+    return rounded
+
+
+def forward(ops: Arithmetic, net: Net, w: list[Weights], x: Array, draw: Draw | None = None) -> tuple[Array, Caches]:
+    """Images x (N, ...) -> logits (N, K), and what `backward` needs. w: from `operands`; draw: only in training."""
+    caches, drawn = [], 0
+    if x.dtype == np.uint8 and not net.layers[0].weights:
+        x = x.astype(ops.dtype) / ops.dtype.type(net.white)
+    for i, (layer, its) in enumerate(zip(net.layers, w, strict=True)):
+        if layer.random and draw:
+            its = {"random": draw(drawn, len(x), prod(layer.shape))}
+            drawn += 1
+        x, cache = layer.forward(ops, its, x)
+        if i == 0 and net.scaled:
+            x /= net.white
+        caches.append(cache)
+    return x, caches
+
+
+def backward(ops: Arithmetic, net: Net, w: list[Weights], g: list[Weights], dy: Array | None, caches: Caches) -> None:
+    """Fill g with the derivatives by the weights from dy (N, K), the derivative by the logits."""
+    first = net.layers[0].weights
+    small = net.scaled and len(first["W"]) == 4  # filters are smaller than what comes out, a matrix is larger
+    for i in reversed(range(len(net.layers))):
+        if dy is None:
+            break
+        if i == 0 and net.scaled and not small:
+            dy = dy / net.white
+        dy = net.layers[i].backward(ops, w[i], g[i], dy, caches[i])
+    if small:
+        g[0]["W"] /= net.white
+    elif net.scaled:
+        g[0]["b"] *= net.white
