@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 STAGES = ("download", "convert", "train", "evaluate")
-COMMANDS = ("predict", "weights", "export", "features", "compare", "gradcheck", "verify")
+COMMANDS = ("predict", "weights", "export", "features", "compare", "gradcheck", "schema", "verify")
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 
 from pipeline.base.errors import reports_errors
-from pipeline.params import PARAMS_FILE, Overrides, ParamsFile, load_params
+from pipeline.params import PARAMS_FILE, Convert, Overrides, ParamsFile, load_params
 
 app = typer.Typer(add_completion=False)
 
@@ -17,7 +17,7 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
 
     Example: python -m pipeline.convert -S convert.layout=image -S convert.validation=10000
     """
-    settings = load_params(params, overrides, "convert").convert
+    settings = load_params(params, overrides, Convert)
     from pipeline.datasets.arrays import hold_out, save_dataset
     from pipeline.datasets.features import feature_shape
     from pipeline.datasets.raw import RAW, arrange, load_raw

@@ -6,7 +6,7 @@ from pathlib import Path
 import typer
 
 from pipeline.base.errors import reports_errors
-from pipeline.params import PARAMS_FILE, Overrides, ParamsFile, load_params
+from pipeline.params import PARAMS_FILE, Download, Overrides, ParamsFile, load_params
 
 app = typer.Typer(add_completion=False)
 
@@ -21,7 +21,7 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
 
     Example: PIPELINE_MIRRORS=file:///mnt/mnist/ python -m pipeline.download -S download.dataset=mnist
     """
-    settings = load_params(params, overrides, "download").download
+    settings = load_params(params, overrides, Download)
     from pipeline.base.files import write_json
     from pipeline.datasets.fetch import fetch  # takes longer to import than --help should
     from pipeline.datasets.registry import DATASETS

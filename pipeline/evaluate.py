@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 
 from pipeline.base.errors import reports_errors
-from pipeline.params import PARAMS_FILE, Overrides, ParamsFile, load_params
+from pipeline.params import PARAMS_FILE, Evaluate, Overrides, ParamsFile, load_params
 
 app = typer.Typer(add_completion=False)
 
@@ -17,7 +17,7 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
 
     Example: python -m pipeline.evaluate -S evaluate.mistakes=50
     """
-    settings = load_params(params, overrides, "evaluate").evaluate
+    settings = load_params(params, overrides, Evaluate)
     from pipeline.base.files import publish
     from pipeline.base.provenance import sha256, unchanged
     from pipeline.base.text import read_columns

@@ -1,26 +1,25 @@
 """The schema of params.yaml: every knob with its type, range and meaning, and one clear error for what does not fit.
 
 Read as DVC reads it (ruamel, YAML 1.2), so that a value means the same here and in dvc.lock.
-`python -m pipeline.params` prints the schema as JSON Schema, from which editors complete and check.
+Section train is in pipeline.training.settings: a stage reads its own section alone.
 """
 
-import difflib
-import json
-import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import typer
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent, NodeEvent
 
 from pipeline.base.errors import PipelineError
+from pipeline.base.words import did_you_mean, listed
 
 PARAMS_FILE = Path("params.yaml")
+SECTIONS = ("download", "convert", "train", "evaluate")
 LARGEST_FILE = 1 << 14  # bytes
 DEEPEST = 10  # brackets in brackets
 
@@ -36,16 +35,20 @@ class Section(BaseModel):
     """What every section promises: nothing unknown, nothing converted, no infinities."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    gone: ClassVar[Mapping[str, str]] = {}  # keys of earlier versions, and what says the same now
+
+
+S = TypeVar("S", bound=Section)
 
 
 class Download(Section):
-    """Stage 1."""
+    """Stage 1: which data set is fetched."""
 
     dataset: Literal["mnist", "fashion-mnist", "kmnist", "digits"] = Field(description="a name in the registry")
 
 
 class Convert(Section):
-    """Stage 2."""
+    """Stage 2: how its images become arrays."""
 
     features: Literal["pixels", "edges", "fourier"] = Field(description="what the net is shown of an image")
     normalize: bool = Field(description="pixels as float32 from 0 to 1; false: as uint8 from 0 to 255")
@@ -61,89 +64,39 @@ class Convert(Section):
         return self
 
 
-class Train(Section):
-    """Stage 3."""
-
-    model: Literal["linear", "two_layer", "cnn"] = Field(description="which net")
-    hidden: int = Field(ge=1, le=100_000, description="units in the hidden layer; two_layer and cnn")
-    activation: Literal["sigmoid", "tanh", "relu"] = Field(description="of the hidden layer; two_layer")
-    filters: int = Field(ge=1, le=10_000, description="in the convolution; cnn")
-    kernel: int = Field(ge=1, le=1000, description="rows and columns of a filter, in pixels; cnn")
-    pool: int = Field(ge=1, le=1000, description="rows and columns of a pooling cell; cnn")
-    initializer: Literal["normal", "glorot", "he"] = Field(description="how the weights start; biases start at 0")
-    std: float = Field(gt=0, le=100, description="standard deviation of the initializer normal")
-    loss: Literal["cross_entropy", "hinge"] = Field(description="what training makes small")
-    gradient: Literal["backprop", "numerical", "complex_step"] = Field(description="how the loss is differentiated")
-    step: float = Field(gt=0, le=1, description="change of a weight in numerical differentiation")
-    arithmetic: Literal["exact", "float32", "float64"] = Field(description="what the net computes with")
-    optimizer: Literal["sgd", "momentum", "adam"] = Field(description="how a gradient becomes a step")
-    learning_rate: float = Field(gt=0, le=1000, description="size of a step")
-    momentum: float = Field(ge=0, lt=1, description="share of the last step kept by the optimizer momentum")
-    batch_size: int = Field(ge=1, le=1_000_000, description="images a step")
-    sampling: Literal["replacement", "shuffle"] = Field(description="batches drawn at random, or epochs shuffled")
-    length: int = Field(ge=1, le=1_000_000_000, description="how long to train")
-    unit: Literal["iterations", "epochs"] = Field(description="what length counts")
-    seed: int = Field(ge=0, lt=2**63, description="decides the first weights and the batches")
-
-    @field_validator("momentum")
-    @classmethod
-    def zero_has_no_sign(cls, value: float) -> float:
-        """The one number that equals another and differs in its bits."""
-        if math.copysign(1, value) < 0:
-            raise ValueError("-0.0 is not told from 0.0; write that.")
-        return value
-
-    @model_validator(mode="after")
-    def differences_need_digits(self) -> "Train":
-        """A difference of two losses loses most digits of any coarser arithmetic."""
-        if self.gradient != "backprop" and self.arithmetic != "float64":
-            raise ValueError(
-                f"gradient {self.gradient} needs arithmetic float64, and arithmetic is {self.arithmetic}; "
-                "set it: train.arithmetic=float64."
-            )
-        return self
-
-
 class Evaluate(Section):
-    """Stage 4."""
+    """Stage 4: how the net is judged."""
 
     batch_size: int = Field(ge=1, le=1_000_000, description="images classified at a time")
     mistakes: int = Field(ge=1, le=100, description="how many of the worst mistakes to picture")
 
 
-class Params(Section):
-    """The whole of params.yaml, one section a stage."""
-
-    download: Download
-    convert: Convert
-    train: Train
-    evaluate: Evaluate
-
-
-def load_params(path: Path = PARAMS_FILE, overrides: Iterable[str] | None = None, section: str | None = None) -> Params:
-    """The checked parameters of `path`, each KEY=VALUE of `overrides` applied first, of `section` alone if named.
+def load_params(path: Path, overrides: Iterable[str] | None, section: type[S]) -> S:
+    """The checked parameters of one section of `path`, each KEY=VALUE of `overrides` applied first.
 
     Raises PipelineError naming the file or the override, the key, what was found and what would do.
     """
-    tree = read_yaml(path)
-    overridden = {}
+    name, tree = section.__name__.lower(), read_yaml(path)
+    overridden: dict[Any, str] = {}
     for override in overrides or ():
-        key = apply(tree, override)
-        overridden[key] = override
-        other = key.partition(".")[0]
-        if section not in (None, other) and other in Params.model_fields:
+        other, *keys = apply(tree, override).split(".")
+        overridden[keys[0]] = override
+        if other in SECTIONS and other != name:
             raise PipelineError(
-                f"-S {override}: {section} reads section {section} alone; "
-                f"it is python -m pipeline.{other} that takes this."
+                f"-S {override}: {name} reads section {name} alone; it is python -m pipeline.{other} that takes this."
             )
+    if unknown := [str(key) for key in tree if key not in SECTIONS]:
+        raise PipelineError(f"{path}: {is_unknown(unknown[0], SECTIONS)}")
+    if not isinstance(tree.get(name), dict):
+        raise PipelineError(f"{path}: {name} is missing; add it, and its keys under it.")
     try:
-        return Params.model_validate(tree)
+        return section.model_validate(tree[name])
     except ValidationError as error:
         # what is unknown first: a misspelt key is missing, too
-        first, *others = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+        first, *others = sorted(error.errors(), key=lambda one: one["type"] not in ("extra_forbidden", "invalid_key"))
         more = f" ({len(others)} more to mend after that.)" if others else ""
-        override = overridden.get(".".join(map(str, first["loc"])), "")
-        raise PipelineError(f"{f'-S {override}' if override else path}: {explain(first)}{more}") from None
+        override = overridden.get(first["loc"][0], "") if first["loc"] else ""
+        raise PipelineError(f"{f'-S {override}' if override else path}: {explain(first, section)}{more}") from None
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -213,40 +166,30 @@ def apply(tree: dict[str, Any], override: str) -> str:
     return path
 
 
-def explain(error: ErrorDetails) -> str:
+def explain(error: ErrorDetails, section: type[Section]) -> str:
     """One line for one mistake: the key, what was found, what to write instead."""
-    key, found = ".".join(map(str, error["loc"])), error["input"]
+    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]]
+    key, found = section.__name__.lower() + "".join(parts), error["input"]
     match error["type"]:
         case "missing":
             return f"{key} is missing; add it."
-        case "extra_forbidden":
-            *parents, name = map(str, error["loc"])
-            known = list(fields(parents))
-            near = difflib.get_close_matches(name, known, 1)
-            return f"{key} is unknown; " + (
-                f"did you mean {near[0]}?" if near else f"known are {enumerate_('and', known)}."
-            )
+        case "extra_forbidden" | "invalid_key":
+            name = str(error["loc"][-1])
+            if name in section.gone:
+                return f"{key} is gone: write it in {key.removesuffix(name)}{section.gone[name]}."
+            return is_unknown(key, section.model_fields)
         case "literal_error":
             return f"{key} is {found!r}; choose {error['ctx']['expected'].replace(chr(39), '')}."
         case "value_error":
-            return f"{key}: {error['ctx']['error']}"
-        case _:
-            return f"{key} is {found!r}; it {error['msg'].removeprefix('Input ').replace('should', 'must')}."
+            return f"{key} is {found!r}; {error['ctx']['error']}" if parts else f"{key}: {error['ctx']['error']}"
+        case "string_type" | "string_pattern_mismatch":
+            return f"{key} is {found!r}; expected {section.model_fields[str(error['loc'][0])].description}."
+        case _:  # "Input should be a valid integer", "List should have at most 9 items after validation, not 10"
+            rule = error["msg"].partition(" ")[2].replace("should", "must").replace(" after validation", "")
+            return f"{key} is {found!r}; it {rule}."
 
 
-def fields(parents: list[str]) -> Iterator[str]:
-    """The keys that the schema knows under `parents`."""
-    section: Any = Params
-    for parent in parents:
-        section = section.model_fields[parent].annotation
-    yield from section.model_fields
-
-
-def enumerate_(word: str, names: list[str]) -> str:
-    """'a, b and c'."""
-    return f" {word} ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-
-
-if __name__ == "__main__":
-    schema = Params.model_json_schema()
-    typer.echo(json.dumps(schema, indent=2))
+def is_unknown(key: str, known: Iterable[str]) -> str:
+    """That the last part of `key` is none of `known`, and the nearest that is, or all of them."""
+    all_known = f"known are {listed('and', [*known])}."
+    return f"{key} is unknown; {did_you_mean(key.rpartition('.')[2], known).strip() or all_known}"

@@ -18,9 +18,11 @@ app = typer.Typer(add_completion=False)
 def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     """Train on data/processed/dataset.npz; write weights and curves to data/model.
 
-    Example: python -m pipeline.train -S train.hidden=100 -S train.learning_rate=0.2
+    Example: python -m pipeline.train -S 'train.layers=[affine 100, relu, affine]' -S train.learning_rate=0.2
     """
-    settings = load_params(params, overrides, "train").train
+    from pipeline.training.settings import Train  # takes longer to import than --help should
+
+    settings = load_params(params, overrides, Train)
     from pipeline.base.files import sole_writer, write_json
     from pipeline.base.provenance import code_hash, machine, sha256, unchanged
     from pipeline.base.signals import Stopping

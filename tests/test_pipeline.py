@@ -18,6 +18,7 @@ from pipeline.base.provenance import unchanged
 from pipeline.datasets.arrays import describe_dataset, load_splits
 from pipeline.nn.classifier import load_classifier
 from pipeline.params import load_params
+from pipeline.training.settings import Train
 
 pytestmark = pytest.mark.slow
 
@@ -67,7 +68,7 @@ def test_T18_every_choice_runs_to_the_end(copy: Path, overrides: list[str]) -> N
 
 
 def test_curves_have_a_row_for_each_iteration_and_each_epoch(finished: Path) -> None:
-    train = load_params(finished / "params.yaml").train
+    train = load_params(finished / "params.yaml", (), Train)
     losses = (finished / "data/model/loss.csv").read_text().splitlines()
     assert (losses[0], len(losses)) == ("iteration,loss", 1 + train.length)
     epochs = [float(row.split(",")[0]) for row in (finished / "data/model/accuracy.csv").read_text().splitlines()[1:]]
@@ -79,7 +80,7 @@ def test_curves_have_a_row_for_each_iteration_and_each_epoch(finished: Path) -> 
 def test_P12_the_model_file_says_what_it_is_and_where_from_and_the_evaluation_repeats_it(finished: Path) -> None:
     about = load_classifier(finished / "data/model/weights.npz").about
     assert json.loads((finished / "data/evaluation/model.json").read_text()) == about
-    assert about["params"] == load_params(finished / "params.yaml").train.model_dump()
+    assert about["params"] == load_params(finished / "params.yaml", (), Train).model_dump()
     assert about["data"]["sha256"] == hashes(finished)["data/processed/dataset.npz"]
     assert about["data"]["name"] == "digits"
     assert len(about["code"]) == 64

@@ -14,6 +14,7 @@ from pipeline.base.signals import Stopping
 from pipeline.params import load_params
 from pipeline.training.checkpoints import SHA256, Checkpoints, sound
 from pipeline.training.loop import History, Steps, fit, require_finite, schedule
+from pipeline.training.settings import Train
 from pipeline.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[1]
@@ -22,7 +23,7 @@ IMAGES, LABELS = RNG.random((230, 12), np.float32), RNG.integers(0, 3, 230)
 
 
 def trainer(**settings: object) -> Trainer:
-    train = load_params(ROOT / "params.yaml").train.model_dump()
+    train = load_params(ROOT / "params.yaml", (), Train).model_dump()
     small = {"hidden": 5, "batch_size": 10, "length": 1000, "sampling": "shuffle"}
     return Trainer(train | small | settings, (IMAGES, LABELS), (IMAGES[:50], LABELS[:50]), 3)
 
@@ -189,7 +190,7 @@ def test_T6_a_loss_that_is_no_number_stops_training_and_names_its_iteration(loss
 @pytest.mark.parametrize("arithmetic", ["exact", "float32", "float64"])
 @pytest.mark.parametrize("spoiled", ["images", "weights"])
 def test_T6_a_pixel_or_a_weight_that_is_no_number_stops_training(tmp_path, spoiled, arithmetic):
-    train = load_params(ROOT / "params.yaml").train.model_dump() | {"hidden": 5, "batch_size": 10, "length": 50}
+    train = load_params(ROOT / "params.yaml", (), Train).model_dump() | {"hidden": 5, "batch_size": 10, "length": 50}
     images = IMAGES.copy()
     images[:, 3] = np.nan if spoiled == "images" else 0
     one = Trainer(train | {"arithmetic": arithmetic}, (images, LABELS), (IMAGES[:50], LABELS[:50]), 3)

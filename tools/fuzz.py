@@ -51,13 +51,14 @@ from pipeline.nn.classifier import load_classifier
 from pipeline.nn.weights import save_weights, size
 from pipeline.params import load_params
 from pipeline.training.checkpoints import Checkpoints, sound
+from pipeline.training.settings import Train
 from pipeline.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[1]
 CORPUS = ROOT / "tests/corpus"
 LED_BY = ("pipeline", "gzip", "zipfile", "json", "ruamel", "numpy.lib")  # whose code an input may be the first to reach
 CHECKPOINT = {"iteration": np.array(3), "weights": np.arange(4.0), "losses": np.arange(3.0)}
-TRAINING = load_params(ROOT / "params.yaml").train.model_dump() | {"hidden": 3, "batch_size": 2}
+TRAINING = load_params(ROOT / "params.yaml", (), Train).model_dump() | {"hidden": 3, "batch_size": 2}
 SECONDS = 1.0  # of processor time a call
 MEMORY = 256 << 20  # bytes more than at the start
 
@@ -298,6 +299,10 @@ def read_net(path: Path) -> None:
     net.logits(np.zeros((2, 6), np.float32), 2)
 
 
+def read_params(path: Path) -> None:
+    load_params(path, (), Train)
+
+
 def targets(folder: Path) -> dict[str, Target]:
     """Every reader with small sound files, for which `folder` is needed."""
     arrays = [np.arange(24, dtype=np.uint8).reshape(2, 3, 4), np.arange(5, dtype=np.int16), np.zeros((0, 3))]
@@ -318,7 +323,7 @@ def targets(folder: Path) -> dict[str, Target]:
         "dataset": Target(8, [(folder / "dataset").read_bytes()], [*inside, inside_about], read_dataset),
         "weights": Target(8, [weights], [*inside, inside_about], read_net),
         "description": Target(4, [description(folder)], [inside_json], read_description),
-        "params": Target(5, [params], [damage, lines, lines], load_params),
+        "params": Target(5, [params], [damage, lines, lines], read_params),
     }
 
 

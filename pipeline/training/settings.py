@@ -1,0 +1,86 @@
+"""Section train of params.yaml: the net, how it is trained, and the words that each key takes."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+
+from pydantic import AfterValidator, Field, GetCoreSchemaHandler, field_validator, model_validator
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import no_info_before_validator_function
+
+from pipeline.base.words import Choice, alternatives, pattern, read, safe
+from pipeline.params import Section
+from pipeline.training import vocabulary as known
+
+WITH_WEIGHTS = ("affine", "conv")
+NETS = "layers, as in [affine 50, sigmoid, affine] or [conv 3 3, relu, max_pool 2, affine]"
+
+
+class Words(NamedTuple):
+    """What pydantic has to know of a text that is one of `choices`."""
+
+    choices: Mapping[str, Choice]
+    about: str
+
+    def check(self, value: Any) -> str:
+        """`value` with one space between its parts. Raises ValueError if it is not a word and its numbers."""
+        text = " ".join(value.split()) if isinstance(value, str) else ""
+        read(text, self.choices)
+        return text
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_before_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        about = f"{self.about}: {alternatives(self.choices)}"
+        return {"type": "string", "pattern": pattern(self.choices), "examples": [*self.choices], "description": about}
+
+
+class Train(Section):
+    """Stage 3: the net and how it is trained."""
+
+    gone: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("model", "hidden", "activation", "filters", "kernel", "pool"), NETS),
+        "std": "initializer, as in normal 0.01",
+        "step": "gradient, as in numerical 1e-5",
+        "momentum": "optimizer, as in momentum 0.9",
+        "unit": "length, as in 10000 iterations",
+    }
+
+    layers: list[Annotated[str, Words(known.LAYERS, "a layer")]] = Field(
+        min_length=1, max_length=100, description="the net, from input to output; a bare affine: one output a class"
+    )
+    initializer: Annotated[str, Words(known.INITIALIZERS, "how the weights start; biases start at 0")]
+    loss: Annotated[str, Words(known.LOSSES, "what training makes small")]
+    gradient: Annotated[str, Words(known.GRADIENTS, "how the loss is differentiated")]
+    arithmetic: Literal["exact", "float32", "float64"] = Field(description="what the net computes with")
+    optimizer: Annotated[str, Words(known.OPTIMIZERS, "how a gradient becomes a step")]
+    learning_rate: Annotated[float, AfterValidator(safe)] = Field(gt=0, le=1000, description="size of a step")
+    schedule: Annotated[str, Words(known.SCHEDULES, "how the learning rate changes")]
+    weight_decay: Annotated[float, AfterValidator(safe)] = Field(ge=0, lt=1, description="pull of weights towards 0")
+    augment: list[Annotated[str, Words(known.AUGMENTATIONS, "a change")]] = Field(
+        max_length=0, description="random changes of the training images; none exist yet"
+    )
+    average: Annotated[str, Words(known.AVERAGES, "which weights are kept: the last ones or an average")]
+    batch_size: int = Field(ge=1, le=1_000_000, description="images a step")
+    sampling: Literal["replacement", "shuffle"] = Field(description="batches drawn at random, or epochs shuffled")
+    length: str = Field(
+        pattern="^([1-9][0-9]{0,8}|1000000000) (iterations|epochs)$",
+        description="a number of iterations or epochs up to 1000000000, as in 10000 iterations or 10 epochs",
+    )
+    seed: int = Field(ge=0, lt=2**63, description="decides the first weights and the batches")
+
+    @field_validator("layers")
+    @classmethod
+    def one_output_a_class(cls, layers: list[str]) -> list[str]:
+        """Only the last layer with weights is a bare affine."""
+        bare = [text == "affine" for text in layers if text.partition(" ")[0] in WITH_WEIGHTS]
+        if bare != [False] * (len(bare) - 1) + [True]:
+            raise ValueError("the last layer with weights, and only that, must be a bare affine: one output a class.")
+        return layers
+
+    @model_validator(mode="after")
+    def differences_need_digits(self) -> "Train":
+        """A difference of two losses loses most digits of any coarser arithmetic."""
+        if self.gradient != "backprop" and self.arithmetic != "float64":
+            raise ValueError(f"gradient {self.gradient} needs arithmetic float64; set train.arithmetic=float64.")
+        return self
