@@ -141,7 +141,7 @@ def words(key: str) -> dict[str, Choice]:
 @pytest.mark.parametrize("key", ["layers", *filter(words, Train.model_fields)])
 def test_the_comment_beside_a_key_names_its_words_and_their_numbers(path, key):
     (comment,) = re.findall(rf"((?:^  #.*\n)*)^  {key}:.*?(#.*|)\n", path.read_text("utf-8"), re.MULTILINE)
-    for one in re.split(", | or ", alternatives(words(key) or settings.known.LAYERS)):
+    for one in re.split(", | or ", alternatives(words(key) or settings.LAYERS)):
         assert one in "".join(comment)
 
 

@@ -31,7 +31,7 @@ SMALLEST, LARGEST = 2.0**-480, 2.0**480  # bounds of the finest and the coarsest
 
 
 class Bits(NamedTuple):
-    """How many bits the operands of a layer's three products keep: inputs x, weights w, derivatives dy by the output."""
+    """How many bits the operands of a layer's products keep: inputs x, weights w, derivatives dy by the output."""
 
     x: int
     w: int
@@ -82,7 +82,7 @@ def largest(a: Array, at_least: float = SMALLEST) -> float:
 
 
 def rounded(a: Array, bits: int, bound: Any, out: Array | None = None) -> Array:
-    """`a` rounded to `bits`, at most MOST_BITS, below the first power of two from `bound` on; NaN where there is none."""
+    """`a` rounded to `bits`, at most MOST_BITS, below the first power of two from `bound` on; NaN if there is none."""
     if isinstance(bound, float):
         fraction, exponent = math.frexp(bound)
         shift = math.ldexp(1.5, exponent - (fraction == 0.5) - bits + 52) if bound < LARGEST else math.nan

@@ -9,7 +9,13 @@ from pydantic_core.core_schema import no_info_before_validator_function
 
 from pipeline.base.words import Choice, alternatives, pattern, read, safe
 from pipeline.params import Section
-from pipeline.training import vocabulary as known
+from pipeline.nn.gradients import GRADIENTS
+from pipeline.nn.initializers import INITIALIZERS
+from pipeline.nn.layers import LAYERS
+from pipeline.nn.losses import LOSSES
+from pipeline.training.averages import AVERAGES
+from pipeline.training.optimizers import OPTIMIZERS
+from pipeline.training.schedules import SCHEDULES
 
 WITH_WEIGHTS = ("affine", "conv")
 NETS = "layers, as in [affine 50, sigmoid, affine] or [conv 3 3, relu, max_pool 2, affine]"
@@ -46,21 +52,21 @@ class Train(Section):
         "unit": "length, as in 10000 iterations",
     }
 
-    layers: list[Annotated[str, Words(known.LAYERS, "a layer")]] = Field(
+    layers: list[Annotated[str, Words(LAYERS, "a layer")]] = Field(
         min_length=1, max_length=100, description="the net, from input to output; a bare affine: one output a class"
     )
-    initializer: Annotated[str, Words(known.INITIALIZERS, "how the weights start; biases start at 0")]
-    loss: Annotated[str, Words(known.LOSSES, "what training makes small")]
-    gradient: Annotated[str, Words(known.GRADIENTS, "how the loss is differentiated")]
+    initializer: Annotated[str, Words(INITIALIZERS, "how the weights start; biases start at 0")]
+    loss: Annotated[str, Words(LOSSES, "what training makes small")]
+    gradient: Annotated[str, Words(GRADIENTS, "how the loss is differentiated")]
     arithmetic: Literal["exact", "float32", "float64"] = Field(description="what the net computes with")
-    optimizer: Annotated[str, Words(known.OPTIMIZERS, "how a gradient becomes a step")]
+    optimizer: Annotated[str, Words(OPTIMIZERS, "how a gradient becomes a step")]
     learning_rate: Annotated[float, AfterValidator(safe)] = Field(gt=0, le=1000, description="size of a step")
-    schedule: Annotated[str, Words(known.SCHEDULES, "how the learning rate changes")]
+    schedule: Annotated[str, Words(SCHEDULES, "how the learning rate changes")]
     weight_decay: Annotated[float, AfterValidator(safe)] = Field(ge=0, lt=1, description="pull of weights towards 0")
-    augment: list[Annotated[str, Words(known.AUGMENTATIONS, "a change")]] = Field(
+    augment: list[Annotated[str, Words({}, "a change")]] = Field(
         max_length=0, description="random changes of the training images; none exist yet"
     )
-    average: Annotated[str, Words(known.AVERAGES, "which weights are kept: the last ones or an average")]
+    average: Annotated[str, Words(AVERAGES, "which weights are kept: the last ones or an average")]
     batch_size: int = Field(ge=1, le=1_000_000, description="images a step")
     sampling: Literal["replacement", "shuffle"] = Field(description="batches drawn at random, or epochs shuffled")
     length: str = Field(
