@@ -8,11 +8,11 @@ from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_before_validator_function
 
 from pipeline.base.words import Choice, alternatives, pattern, read, safe
-from pipeline.params import Section
 from pipeline.nn.gradients import GRADIENTS
 from pipeline.nn.initializers import INITIALIZERS
 from pipeline.nn.layers import LAYERS
 from pipeline.nn.losses import LOSSES
+from pipeline.params import Section
 from pipeline.training.averages import AVERAGES
 from pipeline.training.optimizers import OPTIMIZERS
 from pipeline.training.schedules import SCHEDULES
