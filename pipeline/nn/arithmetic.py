@@ -45,7 +45,7 @@ def floating(dtype: type[np.floating[Any]]) -> Arithmetic:
         return a
 
     def operand(x: Array, bits: int, bound: float | None = None) -> Array:
-        return x.astype(dtype) if x.dtype == np.uint8 else x
+        return x if x.dtype.kind == "c" else x.astype(dtype, copy=False)  # complex: a step along the imaginary axis
 
     def sum(a: Array, axis: int | None = None, bound: float | None = None, keepdims: bool = False) -> Any:
         return a.sum(axis=axis, keepdims=keepdims)

@@ -65,8 +65,9 @@ def operand(x: Array, bits: int, bound: float | None = None, each: bool = False)
     image, so that an image gets the same answer in any company; in both cases at least 1, because a bias is the weight
     of an input of 1, which has to be on the same grid.
     """
-    if x.dtype == np.uint8:
-        return x.astype(np.float64)
+    is_bytes, x = x.dtype == np.uint8, x.astype(np.float64, copy=False)
+    if is_bytes:
+        return x
     if bound is None:
         bound = largest(x, 1.0)
         if each and bound > 1.0:

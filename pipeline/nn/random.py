@@ -24,6 +24,11 @@ class Stream:
         """0 to n - 1 in random order."""
         return np.argsort(self._bits.random_raw(n), kind="stable")
 
+    def bits16(self, rows: int, columns: int) -> Array:
+        """Random uint16 numbers (rows, columns); a row uses up the same part of the stream wherever it stands."""
+        raw = self._bits.random_raw(rows * -(-columns // 4)).astype("<u8", copy=False)
+        return raw.view("<u2").reshape(rows, -1)[:, :columns]
+
     def uniform(self, size: int) -> Array:
         """Float64 numbers from 0 to 1 (excluded), all 53 bits random."""
         return (self._bits.random_raw(size) >> np.uint64(11)) * 2.0**-53

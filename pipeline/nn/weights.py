@@ -5,7 +5,6 @@ The names are for people, and for the keys of weights.npz.
 """
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,26 +15,11 @@ from pipeline.base.arrays import Array
 from pipeline.base.errors import PipelineError
 from pipeline.base.npz import read_npz, write_npz
 from pipeline.base.text import read_json
-
-Shapes = Mapping[str, tuple[int, ...]]
+from pipeline.nn.net import Shapes, views
 
 ABOUT = "about"  # the member of weights.npz that describes the others, as JSON
-FORM = {"net": {"model": str}}
+FORM = {"net": {"layers": [str]}}
 REMAKE = "make it again: python -m pipeline.train"
-
-
-def size(shapes: Shapes) -> int:
-    """How many weights arrays of `shapes` hold together."""
-    return sum(math.prod(shape) for shape in shapes.values())
-
-
-def views(flat: Array, shapes: Shapes) -> dict[str, Array]:
-    """Name the parts of one flat vector: {"W1": flat[:39200].reshape(784, 50), ...}."""
-    named, start = {}, 0
-    for name, shape in shapes.items():
-        named[name] = flat[start : start + math.prod(shape)].reshape(shape)
-        start += math.prod(shape)
-    return named
 
 
 def save_weights(path: Path, weights: Array, shapes: Shapes, about: Mapping[str, Any]) -> None:

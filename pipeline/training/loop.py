@@ -1,22 +1,19 @@
-"""Minibatches, epochs and history: the loop that every model, gradient and optimizer shares."""
+"""Minibatches, epochs and history: the loop that every net, gradient and optimizer shares."""
 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import numpy as np
-
 from pipeline.base.arrays import Array
 from pipeline.base.errors import PipelineError
-from pipeline.nn.gradients import Gradient
 from pipeline.nn.random import Stream
-from pipeline.training.optimizers import Optimizer, Slots
 
-WEIGHTS_STREAM, BATCHES_STREAM = 0, 1  # separate, so that a new batch size leaves the first weights alone
+WEIGHTS_STREAM, BATCHES_STREAM, DROPOUT_STREAM = 0, 1, 2  # separate: a new batch size leaves the first weights alone
+BLOCK = 100  # steps taken at once at most, so that progress shows and a signal is heeded
 
 
-class Schedule(NamedTuple):
+class Plan(NamedTuple):
     """Which images make up which batch, decided by the seed alone."""
 
     images: int
@@ -45,41 +42,24 @@ class Schedule(NamedTuple):
         if whole < self.images:
             yield order[None, whole:]
 
-
-def schedule(images: int, batch_size: int, length: int, unit: str, sampling: str, seed: int) -> Schedule:
-    """A schedule of `length` iterations or epochs."""
-    one = Schedule(images, batch_size, 1, sampling, seed)
-    return one._replace(iterations=length * (one.per_epoch if unit == "epochs" else 1))
-
-
-class Steps(NamedTuple):
-    """Training steps: run(batches (m, B)) takes m of them in place and returns their losses (m,).
-
-    At most `block` are asked for at once, so that progress shows and a signal is heeded.
-    """
-
-    run: Callable[[Array], Array]
-    block: int
+    def blocks(self, done: int, most: int) -> Iterator[Array]:
+        """The batches from iteration `done` on, at most so many at a time and never across an epoch's end."""
+        for epoch in range(done // self.per_epoch, -(-self.iterations // self.per_epoch)):
+            first = epoch * self.per_epoch
+            for batches in self.epoch(epoch):
+                for start in range(0, len(batches), most):
+                    block = batches[start : start + most][: max(self.iterations - first - start, 0)]
+                    block = block[max(done - first - start, 0) :]
+                    if len(block):
+                        yield block
+                first += len(batches)
 
 
-def one_by_one(
-    gradient: Gradient, optimizer: Optimizer, weights: Array, grads: Array, slots: Slots, images: Array, labels: Array
-) -> Steps:
-    """Any gradient, any optimizer: gather a batch, differentiate, update."""
-
-    def run(batches: Array) -> Array:
-        losses = np.empty(len(batches))
-        x = np.empty((batches.shape[1], *images.shape[1:]), weights.dtype)
-        gathered = x if images.dtype == x.dtype else np.empty(x.shape, images.dtype)
-        for i, batch in enumerate(batches):
-            np.take(images, batch, axis=0, out=gathered, mode="clip")
-            if gathered is not x:
-                np.copyto(x, gathered)
-            losses[i] = gradient(x, labels[batch])
-            optimizer.update(weights, grads, slots)
-        return losses
-
-    return Steps(run, 100)
+def plan(images: int, batch_size: int, length: str, sampling: str, seed: int) -> Plan:
+    """A plan of a length such as '10000 iterations' or '10 epochs'."""
+    count, unit = length.split()
+    one = Plan(images, batch_size, 1, sampling, seed)
+    return one._replace(iterations=int(count) * (one.per_epoch if unit == "epochs" else 1))
 
 
 class Measured(NamedTuple):
@@ -98,19 +78,24 @@ class History:
     accuracies: list[Measured] = field(default_factory=list)
 
 
+Steps = Callable[[Array, int], Array]  # (batches (m, B), steps taken before) -> losses (m,)
+
+
 def fit(
-    plan: Schedule,
+    plan: Plan,
     steps: Steps,
     measure: Callable[[], tuple[float, float]],
     after: Callable[[History], None],
     history: History,
+    most: int = BLOCK,
 ) -> History:
     """Take every step of the plan that `history` lacks; measure after every epoch and after the last step.
 
-    `after` is called with the history after each block. Raises PipelineError where a loss is no longer a number.
+    `after` is called with the history after each block of at most `most` steps. Raises PipelineError where a loss is no
+    longer a number.
     """
-    for batches in blocks(plan, steps.block, len(history.losses)):
-        losses = steps.run(batches).tolist()
+    for batches in plan.blocks(len(history.losses), most):
+        losses = steps(batches, len(history.losses)).tolist()
         require_finite(losses, len(history.losses))
         history.losses += losses
         done = len(history.losses)
@@ -128,16 +113,3 @@ def require_finite(losses: list[float], before: int) -> None:
                 f"training diverged: the loss of iteration {iteration} is {loss}; the model is left as it was. "
                 "Choose a smaller train.learning_rate."
             )
-
-
-def blocks(plan: Schedule, most: int, done: int) -> Iterator[Array]:
-    """The batches of `plan` from iteration `done` on, at most so many at a time and never across an epoch's end."""
-    for epoch in range(done // plan.per_epoch, -(-plan.iterations // plan.per_epoch)):
-        first = epoch * plan.per_epoch
-        for batches in plan.epoch(epoch):
-            for start in range(0, len(batches), most):
-                block = batches[start : start + most][: max(plan.iterations - first - start, 0)]
-                block = block[max(done - first - start, 0) :]
-                if len(block):
-                    yield block
-            first += len(batches)

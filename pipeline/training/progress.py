@@ -5,7 +5,7 @@ import time
 
 from tqdm import tqdm
 
-from pipeline.training.loop import History, Schedule
+from pipeline.training.loop import History, Plan
 
 MOST_LINES = 20
 
@@ -13,7 +13,7 @@ MOST_LINES = 20
 class Progress(tqdm):  # type: ignore[type-arg]  # tqdm is generic in its stubs only
     """A context manager to call with the history as it grows; its bar is silent unless stderr is a terminal."""
 
-    def __init__(self, plan: Schedule, held_out: str) -> None:
+    def __init__(self, plan: Plan, held_out: str) -> None:
         super().__init__(total=plan.iterations, unit="it", dynamic_ncols=True, disable=None, leave=False)
         self.plan, self.held_out = plan, held_out
         self.began: float | None = None

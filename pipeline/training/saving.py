@@ -8,7 +8,8 @@ from pipeline.base.arrays import Array
 from pipeline.base.files import write_bytes
 from pipeline.base.provenance import digest
 from pipeline.base.text import table
-from pipeline.nn.weights import Shapes, save_weights
+from pipeline.nn.net import Shapes
+from pipeline.nn.weights import save_weights
 from pipeline.training.loop import History
 
 

@@ -1,6 +1,6 @@
-"""From the settings of a training run to a trained net: the one place where the parts of `nn` meet."""
+"""From the settings of a training to a trained net: the one place where the parts of nn, fast and training meet."""
 
-import functools
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,104 +9,176 @@ import numpy as np
 from pipeline.base.arrays import Array
 from pipeline.base.errors import PipelineError
 from pipeline.base.signals import Stopping
-from pipeline.fast.choices import choose_gradient, fast_steps, seconds_a_step
-from pipeline.nn import architecture, build
-from pipeline.nn.arithmetic import ARITHMETICS, inputs
+from pipeline.base.words import Choice, read
+from pipeline.fast.pixels import affine_prefix, arranged, brightest_first, reordered
+from pipeline.fast.rewrite import fast
+from pipeline.nn.arithmetic import ARITHMETICS
+from pipeline.nn.gradients import GRADIENTS, Gradient, loss_of
+from pipeline.nn.images import together
 from pipeline.nn.inference import accuracy
-from pipeline.nn.initializers import initialize, initializer
+from pipeline.nn.initializers import INITIALIZERS, initialize
 from pipeline.nn.losses import LOSSES
+from pipeline.nn.net import Draw, build
 from pipeline.nn.random import Stream
-from pipeline.nn.weights import views
+from pipeline.training.averages import AVERAGES
 from pipeline.training.checkpoints import Checkpoints, State
-from pipeline.training.loop import WEIGHTS_STREAM, History, Measured, Steps, fit, one_by_one, schedule
-from pipeline.training.optimizers import Optimizer, Slots, optimizer
+from pipeline.training.loop import DROPOUT_STREAM, WEIGHTS_STREAM, History, Measured, fit, plan
+from pipeline.training.optimizers import OPTIMIZERS
+from pipeline.training.schedules import SCHEDULES
 
 Labelled = tuple[Array, Array]  # images (N, ...) and class indices (N,)
+CURVES = ("losses", "accuracies")  # of a saved state; the rest are vectors
+
+
+def made(choices: Mapping[str, Choice], text: str, *given: Any) -> Any:
+    """What a word and its numbers stand for, made of what is given."""
+    word, numbers = read(text, choices)
+    return choices[word].make(*given, *numbers)
 
 
 class Trainer:
-    """A net, its data and its settings (the keys of section `train` of params.yaml)."""
+    """A net, its data and its settings (the keys of section `train` of params.yaml).
 
-    def __init__(self, settings: Mapping[str, Any], train: Labelled, held_out: Labelled, classes: int) -> None:
-        knobs = architecture(settings["model"], settings)
-        input_shape = train[0].shape[1:]
-        self.ops = ARITHMETICS[settings["arithmetic"]]
-        self.settings, self.train, self.held_out = settings, (inputs(self.ops, train[0]), train[1]), held_out
-        self.model = build(settings["model"], self.ops, input_shape, classes, **knobs)
-        self.net: dict[str, Any] = {"knobs": knobs, "input_shape": list(input_shape), "classes": classes}
-        self.net |= {key: settings[key] for key in ("model", "arithmetic", "loss")}
-        start = initializer(settings["initializer"], settings["std"])
-        stream = Stream(settings["seed"], WEIGHTS_STREAM)
-        self.weights = initialize(self.model.shapes, start, stream).astype(self.ops.dtype)
-        keys = ("batch_size", "length", "unit", "sampling", "seed")
-        self.plan = schedule(len(train[0]), *(settings[key] for key in keys))
+    Where the first layer is affine, `order` is the order of the pixels, and of their weights, during the training: see
+    pipeline.fast.pixels. Files have the order of the images.
+    """
+
+    def __init__(
+        self, settings: Mapping[str, Any], shape: tuple[int, ...], train: Labelled, held_out: Labelled, classes: int
+    ) -> None:
+        """`shape` is (C, Y, X) of an image, whatever the shape of its array. Raises PipelineError if no net fits it."""
+        self.settings, self.ops = settings, ARITHMETICS[settings["arithmetic"]]
+        self.plan = plan(len(train[0]), *(settings[key] for key in ("batch_size", "length", "sampling", "seed")))
+        self.about = {key: settings[key] for key in ("layers", "arithmetic", "loss")}
+        self.about |= {"input_shape": list(shape), "classes": classes}
+        images, others, white = together(train[0], held_out[0])
+        net = build(settings["layers"], shape, classes, settings["batch_size"], white)
+        self.net, self.shapes, self.order = fast(net), net.shapes, None
+        if net.words[0][0] == "affine" and settings["gradient"] == "backprop":
+            self.net, self.order = affine_prefix(self.net), brightest_first(images)
+        self.pixels, self.labels = arranged(images, self.order), train[1]
+        self.held_out = arranged(others, self.order).images, held_out[1]
+        self.loss, self.average = made(LOSSES, settings["loss"]), made(AVERAGES, settings["average"])
+        self.optimizer, self.schedule = made(OPTIMIZERS, settings["optimizer"]), made(SCHEDULES, settings["schedule"])
+        start, stream = made(INITIALIZERS, settings["initializer"]), Stream(settings["seed"], WEIGHTS_STREAM)
+        self.weights = initialize(self.shapes, start, stream).astype(self.ops.dtype)
+        self.slots, self.averaged = self.optimizer.start(self.weights), self.weights
 
     def fit(self, watch: Callable[[History], None], checkpoints: Checkpoints, stopping: Stopping) -> History:
-        """Train the weights in place, from the last checkpoint if there is one; `watch` sees the history grow.
+        """Train, from the last checkpoint if there is one; `watch` sees the history grow. `result` has the weights.
 
         Raises PipelineError where training diverges, Stopped where `stopping` wants it, with a checkpoint written.
         """
-        method = optimizer(*(self.settings[key] for key in ("optimizer", "learning_rate", "momentum")))
-        slots = method.start(self.weights)
-        history = self.restore(checkpoints.load(), slots)
+        history = self.begin(checkpoints.load())
         if not history.accuracies:
             history.accuracies.append(Measured(0.0, *self.measure()))
         watch(history)
 
         def after(history: History) -> None:
             watch(history)
-            require_better_than_guessing(history, self.plan.per_epoch, self.guessing(), self.net["classes"])
-            done, state = len(history.losses), functools.partial(self.state, slots, history)
+            require_better_than_guessing(history, self.plan.per_epoch, self.guessing(), self.about["classes"])
+            done = len(history.losses)
             if stopping.wanted:
-                checkpoints.save(done, state())
+                checkpoints.save(done, self.state(history))
                 stopping.stop(
                     f"Stopped after iteration {done} of {self.plan.iterations}; run it again to go on from there."
                 )
-            checkpoints.keep(done, state)
+            checkpoints.keep(done, lambda: self.state(history))
 
-        return fit(self.plan, self.steps(method, slots), self.measure, after, history)
+        return fit(self.plan, self.steps(), self.measure, after, history)
 
-    def steps(self, method: Optimizer, slots: Slots) -> Steps:
-        """How the steps are taken: by the fastest way that gives what the settings ask for."""
-        way, step, size = (self.settings[key] for key in ("gradient", "step", "batch_size"))
-        if way == "backprop":
-            fast = fast_steps(self.net, self.ops, self.model, method, size, self.weights, slots, *self.train)
-            if fast:
-                return fast
+    @property
+    def result(self) -> Array:
+        """The weights (P,) that are kept, in the order of the file."""
+        return self.turned(self.averaged if self.average else self.weights, back=True)
+
+    # steps
+
+    def steps(self) -> Callable[[Array, int], Array]:
+        """What takes the steps of batches (m, B), so many having been taken before, and returns their losses."""
         grads = np.empty_like(self.weights)
-        gradient = choose_gradient(way, self.net, self.ops, self.model, self.weights, grads, step)
-        return one_by_one(gradient, method, self.weights, grads, slots, *self.train)
+        gradient = self.gradient(grads)
 
-    def seconds(self) -> float:
-        """About how long the gradients of the whole run will take, from a trial of one or of a part of it."""
-        images, labels = (part[: self.settings["batch_size"]] for part in self.train)
-        way, step = self.settings["gradient"], self.settings["step"]
-        x = images.astype(self.ops.dtype)
-        return self.plan.iterations * seconds_a_step(way, self.net, self.ops, self.model, self.weights, x, labels, step)
+        def run(batches: Array, done: int) -> Array:
+            losses = np.empty(len(batches))
+            for i, batch in enumerate(batches):
+                losses[i] = gradient(self.pixels.batch(batch), self.labels[batch], self.draw(done + i))
+                self.update(grads, done + i)
+            return losses
 
-    def guessing(self) -> float:
-        """The loss of a net that finds all classes equally likely."""
-        even = np.zeros((1, self.net["classes"]), self.ops.dtype)
-        return LOSSES[self.settings["loss"]](self.ops, even, np.zeros(1, np.intp))[0]
+        return run
+
+    def gradient(self, grads: Array) -> Gradient:
+        """What `gradient` in the settings means, bound to the weights and `grads`."""
+        gradient: Gradient = made(
+            GRADIENTS, self.settings["gradient"], self.ops, self.net, self.loss, self.weights, grads
+        )
+        return gradient
+
+    def update(self, grads: Array, done: int) -> None:
+        """Change the weights by the gradient, after so many steps; weights decay as in Loshchilov & Hutter 2019."""
+        rate = self.settings["learning_rate"] * self.schedule(done / self.plan.iterations, done // self.plan.per_epoch)
+        if self.settings["weight_decay"]:
+            self.weights *= 1 - rate * self.settings["weight_decay"]
+        self.optimizer.update(self.weights, grads, self.slots, rate)
+        if self.average:
+            self.average(self.averaged, self.weights, done)
+
+    def draw(self, done: int) -> Draw:
+        """The random numbers of a step: of a layer's own stream, a row an image, so that no batch or worker matters."""
+
+        def numbers(layer: int, images: int, size: int) -> Array:
+            stream = Stream(self.settings["seed"], DROPOUT_STREAM, done, layer)
+            return stream.bits16(images, size)
+
+        return numbers
 
     def measure(self) -> tuple[float, float]:
         """Accuracy on the training and on the held-out images."""
-        named = views(self.weights, self.model.shapes)
-        return accuracy(self.ops, self.model, named, *self.train), accuracy(self.ops, self.model, named, *self.held_out)
+        weights = self.averaged if self.average else self.weights
+        train, held_out = (
+            accuracy(self.ops, self.net, weights, *split) for split in ((self.pixels.lit(), self.labels), self.held_out)
+        )
+        return train, held_out
 
-    def state(self, slots: Slots, history: History) -> State:
+    def seconds(self) -> float:
+        """About how long the gradients of the whole run will take, from a trial of a part of one."""
+        indices = np.arange(min(self.settings["batch_size"], len(self.labels)))
+        x, labels, draw = self.pixels.batch(indices), self.labels[indices], self.draw(0)
+        way = self.settings["gradient"].split()[0]
+        point = self.weights if way == "numerical" else self.weights.astype(complex)
+        trial = loss_of(self.ops, self.net, self.loss, point)
+        trial(x, labels, draw)
+        start = time.perf_counter()
+        trial(x, labels, draw)
+        losses = len(self.weights) * (2 if way == "numerical" else 1)
+        return (time.perf_counter() - start) * losses * self.plan.iterations
+
+    def guessing(self) -> float:
+        """The loss of a net that finds all classes equally likely."""
+        even = np.zeros((1, self.about["classes"]), self.ops.dtype)
+        return float(self.loss(self.ops, even, np.zeros(1, np.intp))[0])
+
+    # state
+
+    def turned(self, vector: Array, back: bool = False) -> Array:
+        """A copy of a vector (P,) in the order of the training, or back in that of the file."""
+        if self.order is None or len(vector) != len(self.weights):
+            return vector.copy()
+        return reordered(vector, self.shapes["W1"], np.argsort(self.order) if back else self.order)
+
+    def state(self, history: History) -> State:
         """All that the rest of the run depends on: random streams need no more than the iteration."""
-        remembered = {f"slot_{name}": array for name, array in slots.items()}
+        vectors = {"weights": self.weights, "averaged": self.averaged}
+        vectors |= {f"slot_{name}": array for name, array in self.slots.items()}
         curves = {"losses": np.array(history.losses), "accuracies": np.array(history.accuracies)}
-        return {"weights": self.weights} | remembered | curves
+        return {name: self.turned(vector, back=True) for name, vector in vectors.items()} | curves
 
-    def restore(self, state: State | None, slots: Slots) -> History:
+    def begin(self, state: State | None) -> History:
         """Take up a saved state; a fresh history where there is none."""
-        if state is None:
-            return History()
-        self.weights[:] = state["weights"]
-        for name, array in slots.items():
-            array[:] = state[f"slot_{name}"]
+        state = state or self.state(History())
+        self.weights, self.averaged = (self.turned(state[name]) for name in ("weights", "averaged"))
+        self.slots = {name: self.turned(state[f"slot_{name}"]) for name in self.slots}
         return History(state["losses"].tolist(), [Measured(*row) for row in state["accuracies"].tolist()])
 
 
