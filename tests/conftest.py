@@ -1,7 +1,8 @@
-"""Fixtures of the tests that fetch something."""
+"""Fixtures that tests of several modules share."""
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,12 @@ def mnist_mirror() -> Iterator[str]:
         assert server.stdout
         yield server.stdout.readline().strip()
         server.terminate()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c() -> None:
+    """A shell lets the jobs in its background ignore SIGINT, and a stage that ignores it is not stopped by it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
