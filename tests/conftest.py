@@ -26,7 +26,7 @@ def mnist_mirror() -> Iterator[str]:
     if not MNIST.is_dir():
         missing = f"MNIST ITSELF IS NOT TESTED: no folder {MNIST}; MNIST_FOLDER may name another"
         pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
-    command = [sys.executable, str(ROOT / "tests" / "serve_folder.py"), str(MNIST)]
+    command = [sys.executable, str(ROOT / "tools" / "serve_folder.py"), str(MNIST)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         assert server.stdout
         yield server.stdout.readline().strip()
