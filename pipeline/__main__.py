@@ -5,10 +5,13 @@ from typing import Annotated
 
 import typer
 
+from pipeline.base.errors import reports_errors
+
 STAGES = ("download", "convert", "train", "evaluate")
 COMMANDS = ("predict", "weights", "export", "features", "compare", "gradcheck", "schema", "verify")
 
 
+@reports_errors
 def main() -> None:
     """Run the command that is named; each stage is also a module, which DVC runs."""
     app = typer.Typer(no_args_is_help=True, help="Handwritten digits with NumPy alone, to the same bits everywhere.")

@@ -46,8 +46,8 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     with (
         one_blas_thread(),
         sole_writer(kept),
-        Progress(trainer.plan, data["held_out"]) as progress,
         Stopping() as stopping,
+        Progress(trainer.plan, data["held_out"], checkpoints, stopping) as progress,
     ):
         history = trainer.fit(progress, checkpoints, stopping)
         save_training(folder, history, trainer.weights, trainer.model.shapes, about)

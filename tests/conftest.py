@@ -1,7 +1,8 @@
-"""Fixtures of the tests that fetch something."""
+"""Fixtures that tests of several modules share."""
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,11 +26,17 @@ def mnist_mirror() -> Iterator[str]:
     if not MNIST.is_dir():
         missing = f"MNIST ITSELF IS NOT TESTED: no folder {MNIST}; MNIST_FOLDER may name another"
         pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
-    command = [sys.executable, str(ROOT / "tests" / "serve_folder.py"), str(MNIST)]
+    command = [sys.executable, str(ROOT / "tools" / "serve_folder.py"), str(MNIST)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         assert server.stdout
         yield server.stdout.readline().strip()
         server.terminate()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c() -> None:
+    """A shell lets the jobs in its background ignore SIGINT, and a stage that ignores it is not stopped by it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -2,20 +2,38 @@
 
 import errno
 import io
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from pipeline.base.errors import PipelineError, Stopped, one_line, reports_errors
+from pipeline.base.errors import PipelineError, one_line, reports_errors
+from pipeline.base.signals import SIGNALS, Stopped, Stopping
+
+ROOT = Path(__file__).parents[1]
+PROGRAM = """
+import sys
+from pipeline.base.errors import PipelineError, reports_errors
+@reports_errors
+def command():
+    with open(sys.executable, "rb") as file:
+        assert file.fileno() > 2
+    print(len(sys.stdin.read()))
+    if sys.argv[1:]:
+        raise PipelineError("bad")
+command()
+"""
 
 TOLD = {
     PipelineError("a\nb\x1b[2Jc\u202ed"): "error: a b?[2Jc?d",
-    OSError(
-        errno.ENOSPC, "", "x.npz"
-    ): "error: No space left on device (x.npz); nothing was lost, mend that and run it",
-    OSError(errno.EIO, ""): "error: Input/output error; nothing was lost, mend that and run it again.",
-    io.UnsupportedOperation("not seekable"): "error: not seekable; nothing was lost",
-    MemoryError("Unable to allocate 9 GiB"): "error: out of memory (Unable to allocate 9 GiB); nothing was lost",
-    MemoryError(): "error: out of memory; nothing was lost",
+    OSError(errno.ENOSPC, "", "x.npz"): "error: No space left on device (x.npz); mend that and run it again.",
+    OSError(errno.EIO, ""): "error: Input/output error; mend that and run it again.",
+    io.UnsupportedOperation("not seekable"): "error: not seekable; mend that",
+    MemoryError("Unable to allocate 9 GiB"): "error: out of memory (Unable to allocate 9 GiB); ask for less",
+    MemoryError(): "error: out of memory; ask for less",
 }
 
 
@@ -37,8 +55,70 @@ def test_T9_T10_a_fault_is_one_line_and_exit_code_1(error, line):
 
 def test_T2_T3_a_signal_has_its_own_exit_code(capsys):
     with pytest.raises(SystemExit) as left:
-        failing(Stopped("Stopped.", 15))()
+        failing(Stopped("Stopped.", 143))()
     assert (left.value.code, capsys.readouterr().err) == (143, "Stopped.\n")
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+def test_every_signal_that_would_end_a_command_is_heeded_and_an_ignored_one_is_ignored(number, capsys):
+    @reports_errors
+    def command():
+        os.kill(os.getpid(), number)
+        print("went on")
+
+    before = signal.signal(number, signal.SIG_DFL)
+    with pytest.raises(SystemExit) as left:
+        command()
+    assert (left.value.code, capsys.readouterr()) == (128 + number, ("", "Stopped; run it again.\n"))
+    assert signal.signal(number, signal.SIG_IGN) == signal.SIG_DFL
+    try:
+        command()
+        with Stopping() as stopping:
+            os.kill(os.getpid(), number)
+        assert not stopping.wanted
+    finally:
+        signal.signal(number, before)
+    assert capsys.readouterr() == ("went on\n", "")
+
+
+def ended(*arguments: str, **how: object) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of PROGRAM."""
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    line = [sys.executable, "-X", "dev", "-c", PROGRAM, *arguments]
+    done = subprocess.run(line, cwd=ROOT, text=True, check=False, **{**pipes, **how})
+    return done.returncode, done.stdout or "", done.stderr or ""
+
+
+@pytest.mark.parametrize("closed", [[0], [1], [2], [0, 1, 2]], ids=str)
+def test_a_closed_stream_is_an_empty_one(closed):
+    expected = ("" if 1 in closed else "0\n", "" if 2 in closed else "error: bad\n")
+    for code, arguments in ((0, ()), (1, ("fail",))):
+        how = {"preexec_fn": lambda: [os.close(number) for number in closed]}
+        assert ended(*arguments, **how) == (code, expected[0], expected[1] if code else "")
+
+
+@pytest.fixture
+def unread():
+    """A pipe that nobody reads."""
+    theirs, ours = os.pipe()
+    os.close(theirs)
+    yield ours
+    os.close(ours)
+
+
+def test_a_command_whose_output_nobody_reads_ends_quietly(unread):
+    assert ended(stdout=unread) == (141, "", "")
+    assert ended(stdout=unread, stderr=unread) == (141, "", "")
+
+
+def test_an_error_that_nobody_reads_keeps_its_exit_code(unread):
+    assert ended("fail", stderr=unread) == (1, "0\n", "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_an_output_without_room_is_one_line():
+    with open("/dev/full", "w") as full:
+        assert ended(stdout=full) == (1, "", "error: No space left on device; mend that and run it again.\n")
 
 
 @pytest.mark.parametrize("error", [KeyError("bug"), OSError("bug"), ValueError("bug")], ids=repr)

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -31,7 +30,7 @@ class Disk:
 
     @staticmethod
     def opening(monkeypatch, error):
-        monkeypatch.setattr(tempfile, "mkstemp", raising(error))
+        monkeypatch.setattr(os, "open", raising(error))
 
     @staticmethod
     def writing(monkeypatch, error):
@@ -260,11 +259,12 @@ def test_D70_a_folder_in_place_of_the_target(server, folder, patience):
     assert names(folder / FILE.name) == ["precious"]
 
 
-def test_D70_a_pipe_in_place_of_the_target_is_replaced(server, folder, patience):
+def test_D70_a_pipe_in_place_of_the_target(server, folder, patience):
     folder.mkdir()
     os.mkfifo(folder / FILE.name)
-    fetch(FILE, folder, [server.mirror(reply(GOOD))], patience)
-    assert (folder / FILE.name).is_file()
+    with pytest.raises(PipelineError, match="is no regular file"):
+        fetch(FILE, folder, [server.mirror(reply(GOOD))], patience)
+    assert (folder / FILE.name).is_fifo()
 
 
 @pytest.mark.parametrize("link", ["dangling", "elsewhere", "loop", "folder", "hard"], ids="D71-{}".format)

@@ -1,19 +1,23 @@
 """A training run is decided by its settings alone, and can be cut at any block without changing a bit."""
 
+import errno
+import io
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipeline.base.errors import PipelineError, Stopped
+from pipeline.base.errors import PipelineError
 from pipeline.base.npz import read_npz, write_npz
-from pipeline.base.signals import Stopping
+from pipeline.base.signals import Stopped, Stopping
 from pipeline.params import load_params
 from pipeline.training.checkpoints import SHA256, Checkpoints, sound
 from pipeline.training.loop import History, Steps, fit, require_finite, schedule
+from pipeline.training.progress import Progress
 from pipeline.training.settings import Train
 from pipeline.training.trainer import Trainer
 
@@ -138,11 +142,54 @@ def test_T11_a_signal_in_the_middle_of_a_product_is_heeded_after_that_block(tmp_
     one.steps = interrupted
     with Stopping() as stopping, pytest.raises(Stopped, match="Stopped after iteration") as stopped:
         one.fit(lambda history: None, checkpoints(tmp_path), stopping)
-    assert stopped.value.signal_number == number
+    assert stopped.value.exit_code == 128 + number
     assert len(blocks) == 1
     state = checkpoints(tmp_path).load()
     assert state is not None
     assert state["iteration"] == blocks[0]
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code", "why"),
+    [
+        (errno.EPIPE, 141, ""),
+        (errno.EIO, 1, "error: stdout cannot be written (Input/output error). "),
+        (errno.ENOSPC, 1, "error: stdout cannot be written (No space left on device). "),
+    ],
+)
+@pytest.mark.parametrize("call", ["write", "flush"])
+def test_an_output_that_cannot_be_written_stops_training_with_a_checkpoint(
+    tmp_path, monkeypatch, call, code, exit_code, why
+):
+    """A pipe to `head`, a closed terminal, a log on a full disk."""
+
+    class Broken(io.StringIO):
+        def fail(self, *_):
+            raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(Broken, call, Broken.fail, raising=False)
+    one, kept, stopping = trainer(length=200), checkpoints(tmp_path), Stopping()
+    monkeypatch.setattr(sys, "stdout", Broken())
+    with Progress(one.plan, "test", kept, stopping) as progress, pytest.raises(Stopped) as stopped:
+        one.fit(progress, kept, stopping)
+    said = f"{why}Stopped after iteration 23 of 200; run it again to go on from there."
+    assert (str(stopped.value), stopped.value.exit_code) == (said, exit_code)
+    assert kept.load() is not None
+
+
+def test_a_run_that_starts_anew_beside_checkpoints_says_why(tmp_path, capsys):
+    def first_line(run: str) -> str:
+        one, kept = trainer(length=10), checkpoints(tmp_path, run=run)
+        with Progress(one.plan, "test", kept, Stopping()) as progress:
+            one.fit(progress, kept, Stopping())
+        return capsys.readouterr().out.splitlines()[0]
+
+    assert first_line("one").startswith("epoch")
+    checkpoints(tmp_path, run="one").save(1, {"weights": np.zeros(3)})
+    said = "starting anew: the checkpoints here belong to other data, code or parameters"
+    assert first_line("other") == said
+    next(tmp_path.glob("*.npz")).write_bytes(b"damaged")
+    assert first_line("one") == "starting anew: the checkpoints of this run are damaged"
 
 
 def test_T16_a_clock_that_jumps_back_changes_nothing(tmp_path, monkeypatch):

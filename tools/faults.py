@@ -83,7 +83,7 @@ D66 | temporary files of the dead | swept; other files are not touched
 D67 | target of zero bytes | fetched again
 D68 | target cut short or too long | fetched again
 D69 | target with a flipped bit | fetched again
-D70 | a folder or a pipe as target | the folder is left alone and named; the pipe is replaced
+D70 | a folder or a pipe as target | both are left alone and named
 D71 | a symbolic or hard link as target | replaced, never written through
 D72 | a proxy that is dead or garbage | as D1
 D73 | NO_PROXY | heeded

@@ -1,14 +1,14 @@
 """The one exception a user is meant to see, and the one place that prints it."""
 
+import contextlib
 import functools
 import io
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable
 from typing import Any
+
+from pipeline.base.signals import UNREAD, Stopped, Stopping
 
 HALF = 2000  # letters of an error's begin and end that are shown: what was found may be a whole file
 
@@ -17,61 +17,65 @@ class PipelineError(Exception):
     """Something the user can mend: the message is one line of expected, found, where, what to do."""
 
 
-class Stopped(BaseException):
-    """Told to stop by a signal, and stopped where nothing was lost; no Exception, lest a try take it for its own."""
-
-    def __init__(self, message: str, signal_number: int) -> None:
-        super().__init__(message)
-        self.signal_number = signal_number
-
-
 def one_line(error: Exception) -> str:
     """The message, whatever a damaged file put into it: nothing that a terminal would obey, and no flood."""
     line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(str(error).split()))
     return line if len(line) <= 2 * HALF else f"{line[:HALF]} ... {line[-HALF:]}"
 
 
-def stop(number: int, frame: FrameType | None) -> None:
-    """What a signal to stop does wherever the command stands: no file is half-written under its final name."""
-    raise Stopped("Stopped; nothing was lost, run it again.", number)
+def open_streams() -> None:
+    """Replace each closed standard stream by an empty one: the next file opened would get its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, closefd=False))
 
 
-@contextmanager
-def heeding_signals() -> Iterator[None]:
-    """While entered, SIGINT and SIGTERM raise Stopped, so that what is to be cleaned up is; none that are ignored."""
-    numbers = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, stop) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def tell(line: str) -> None:
+    """Print a line on stderr, if anybody still reads it."""
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr)
+
+
+def release_streams() -> None:
+    """Drop what stdout and stderr cannot write any more: Python would fail on it again when it ends."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
     """Make a command print what a user can mend as one line on stderr and exit with code 1.
 
-    Stopped by a signal, it says so and exits with 128 and the signal's number, as a shell has it.
+    Stopped by a signal, it says so and exits with 128 and the signal's number, as a shell has it; where nobody reads
+    its stdout it ends without a word.
     """
 
     @functools.wraps(command)
     def reporting(*args: Any, **kwargs: Any) -> None:
+        open_streams()
         try:
-            with heeding_signals():
+            with Stopping(at_once=True):
                 command(*args, **kwargs)
+                sys.stdout.flush()
         except PipelineError as error:
             sys.exit(f"error: {one_line(error)}")
         except Stopped as stopped:
-            print(stopped, file=sys.stderr)
-            sys.exit(128 + stopped.signal_number)
+            tell(str(stopped))
+            sys.exit(stopped.exit_code)
+        except BrokenPipeError:
+            sys.exit(UNREAD)
         except OSError as error:
             if error.errno is None and not isinstance(error, io.UnsupportedOperation):
                 raise  # not from the operating system: a bug, so keep the traceback
             reason = os.strerror(error.errno) if error.errno else error
             where = f" ({error.filename})" if error.filename else ""
-            sys.exit(f"error: {reason}{where}; nothing was lost, mend that and run it again.")
+            sys.exit(f"error: {reason}{where}; mend that and run it again.")
         except MemoryError as error:
             asked = f" ({error})" if str(error) else ""
-            sys.exit(f"error: out of memory{asked}; nothing was lost, ask for less or find more and run it again.")
+            sys.exit(f"error: out of memory{asked}; ask for less or find more and run it again.")
+        finally:
+            release_streams()
 
     return reporting

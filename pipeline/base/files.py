@@ -1,21 +1,39 @@
 """Files appear under their final name complete or not at all."""
 
 import contextlib
+import errno
 import glob
 import os
+import secrets
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from filelock import FileLock, Timeout
+from filelock import lock_descriptor
 
-from pipeline.base.errors import PipelineError
+from pipeline.base.errors import PipelineError, tell
 from pipeline.base.text import strict_json
 
-if sys.platform != "win32":  # whose open files nobody can remove
-    import fcntl
+# what a file system answers that knows no flush, lock or mode: CIFS, NFS, vboxsf, Lustre and FUSE differ
+UNSUPPORTED = {
+    *(errno.EACCES, errno.EBADF, errno.EINVAL, errno.ENOLCK),
+    *(errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM),
+}
+_missed: set[str] = set()
+
+
+@contextlib.contextmanager
+def _optional(what: str, path: Path) -> Iterator[None]:
+    """Go on without what the file system of `path` does not support, and say so once."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:
+            raise
+        if what not in _missed:
+            tell(f"warning: {path}: cannot {what} ({error.strerror}); going on without.")
+        _missed.add(what)
 
 
 @contextlib.contextmanager
@@ -24,11 +42,11 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
     Whatever goes wrong, `path` keeps what it held and the temporary file is removed; one that a killed process
     left goes with the next write to `path`. A link at `path` is replaced, never written through: DVC may have
-    hard-linked it to its cache. Raises PipelineError where `path` is a folder, OSError where the disk is full.
+    hard-linked it to its cache. Raises PipelineError where `path` is a folder, or is or leads to a device, a pipe or
+    a socket; OSError where the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.is_dir() and not path.is_symlink():
-        raise PipelineError(f"{path} is a folder where a file belongs; move it away and run again.")
+    _require_replaceable(path)
     sweep(path)
     handle, temporary = _create_beside(path)
     with contextlib.ExitStack() as lock:
@@ -38,24 +56,34 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             with os.fdopen(handle, "w+b") as file:
                 yield file
                 file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, 0o666 & ~current_umask())
+                with _optional("flush a file to disk", path):
+                    os.fsync(file.fileno())
             os.replace(temporary, path)
         except BaseException as error:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
+            temporary.unlink(missing_ok=True)
             if isinstance(error, OSError) and error.errno and error.filename is None:
                 error.filename = str(path)  # a full disk does not say on which file
             raise
     sync_folder(path.parent)
 
 
-def _create_beside(path: Path) -> tuple[int, str]:
+def _require_replaceable(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        raise PipelineError(f"{path} is a folder where a file belongs; move it away and run again.")
+    # a link into /proc, as /dev/stdout is, belongs to the system even where it leads to a file
+    system = path.is_symlink() and path.readlink().is_relative_to("/proc")
+    if system or (path.exists() and not path.is_file() and not path.is_dir()):
+        raise PipelineError(f"{path} is no regular file, and is not replaced by one; choose another name.")
+
+
+def _create_beside(path: Path) -> tuple[int, Path]:
     """A new temporary file, open and locked, by which a sweep tells it from an abandoned one."""
     while True:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+        # not tempfile, whose files are their owner's alone: to heed the umask takes a chmod, which CIFS may refuse
+        handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         _lock(handle, wait=True)
-        if os.fstat(handle).st_nlink:
+        if temporary.exists():  # st_nlink is 0 for any file on some file systems
             return handle, temporary
         os.close(handle)  # a sweep took it before it was locked
 
@@ -74,43 +102,44 @@ def sweep(path: Path) -> None:
 
 
 def _lock(descriptor: int, wait: bool) -> bool:
-    """Whether this open file could be locked."""
-    if sys.platform == "win32":
-        return False
+    """Whether this open file could be locked; never on Windows, where nobody can remove an open file."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return sys.platform != "win32" and lock_descriptor(descriptor, blocking=wait)
     except OSError:
         return False
-    return True
 
 
 @contextlib.contextmanager
 def sole_writer(folder: Path) -> Iterator[None]:
     """Hold `folder` against a second process. Raises PipelineError while another holds it; the dead hold nothing."""
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock", timeout=0)
+    descriptor = _open_lock(folder / ".lock")
     try:
-        with lock:
-            yield
-    except Timeout:
-        raise PipelineError(f"another process is writing to {folder}; wait for it, or stop it.") from None
+        with _optional("lock a file", folder / ".lock"):
+            if not lock_descriptor(descriptor, blocking=False):
+                raise PipelineError(f"another process is writing to {folder}; wait for it, or stop it.")
+        yield
+    finally:
+        os.close(descriptor)
 
 
-def current_umask() -> int:
-    """The process's umask, which can only be read by setting it."""
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
+def _open_lock(path: Path) -> int:
+    """Another user's file may be read-only, and can be locked all the same."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except PermissionError:
+        if not os.access(path, os.R_OK):
+            raise
+        return os.open(path, os.O_RDONLY)
 
 
 def sync_folder(folder: Path) -> None:
     """Make a rename in `folder` survive a power cut, where the platform can open folders."""
     if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
+        with _optional("flush a folder to disk", folder), contextlib.ExitStack() as opened:
+            descriptor = os.open(folder, os.O_RDONLY)
+            opened.callback(os.close, descriptor)
             os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -37,7 +37,7 @@ def unchanged(path: Path) -> Iterator[None]:
 def _identity(path: Path) -> tuple[int, ...] | None:
     with contextlib.suppress(FileNotFoundError):
         found = path.stat()
-        return found.st_ino, found.st_size, found.st_mtime_ns
+        return found.st_size, found.st_mtime_ns  # some network file systems invent an inode number at every call
     return None
 
 

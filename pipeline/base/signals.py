@@ -1,44 +1,64 @@
-"""When a long stage should stop: a signal, or the death of the `dvc repro` that started it."""
+"""What stops a command: a signal, the death of the `dvc repro` that started it, or a stdout that nobody reads."""
 
 import os
 import signal
-from types import FrameType, TracebackType
+from types import FrameType
 
-from pipeline.base.errors import Stopped
+SIGNALLED = 128  # and the signal's number is what a shell has for an exit code
+UNREAD = SIGNALLED + 13  # SIGPIPE, which Windows does not have
+# a closed terminal, Ctrl-C, kill, used up processor time, and on Windows a closed console
+SIGNALS = [
+    getattr(signal, name) for name in ("SIGHUP", "SIGINT", "SIGTERM", "SIGXCPU", "SIGBREAK") if hasattr(signal, name)
+]
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+class Stopped(BaseException):
+    """The command was told to stop; a BaseException, so that `except Exception` cannot swallow it."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 class Stopping:
-    """While entered, SIGINT and SIGTERM are noted rather than obeyed; `check` says so where it is safe to stop.
+    """While entered, a signal is noted, and `wanted` says so where it is safe to stop; `at_once`, it raises Stopped.
 
-    A stage that DVC started also stops when its parent is gone: DVC killed would leave it running beside the next.
+    Ignored signals stay ignored, as under nohup. A stage that DVC started also stops when its parent is gone: it
+    would run on beside the next.
     """
 
-    def __init__(self) -> None:
-        self.received: int | None = None
+    def __init__(self, at_once: bool = False) -> None:
+        self.at_once, self.reason = at_once, ""
+        self.exit_code: int | None = None
         self.parent = os.getppid() if "DVC_STAGE" in os.environ else None
 
     def __enter__(self) -> "Stopping":
-        self.before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        heeded = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+        self.before = {number: signal.signal(number, self._heed) for number in heeded}
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self.received = number
+    def _heed(self, number: int, frame: FrameType | None) -> None:
+        self.exit_code = SIGNALLED + number
+        if self.at_once:
+            self.stop("Stopped; run it again.")
+
+    def lose_stdout(self, error: OSError) -> None:
+        """Note that stdout cannot be written: nobody reads on, which is no error, or for instance its disk is full."""
+        unread = isinstance(error, BrokenPipeError)
+        self.exit_code = self.exit_code or (UNREAD if unread else 1)
+        self.reason = "" if unread else f"error: stdout cannot be written ({error.strerror}). "
 
     @property
     def wanted(self) -> bool:
         """Whether it is time to stop."""
         if self.parent not in (None, os.getppid()):
-            self.received = signal.SIGTERM
-        return self.received is not None
+            self.exit_code = SIGNALLED + signal.SIGTERM
+        return self.exit_code is not None
 
     def stop(self, message: str) -> None:
         """Raise Stopped, for the exit code that tells a shell which signal it was."""
-        raise Stopped(message, self.received or signal.SIGTERM)
+        raise Stopped(self.reason + message, self.exit_code or SIGNALLED + signal.SIGTERM)

@@ -38,6 +38,13 @@ class Checkpoints:
         self.slots.sort(key=lambda slot: int(found[slot][ITERATION]) if slot in found else -1)
         return found.get(self.slots[-1])
 
+    def why_anew(self) -> str:
+        """Why a run starts at iteration 0 although checkpoints lie there; empty where there are none."""
+        if any(slot.exists() for slot in self.slots):
+            return "the checkpoints of this run are damaged"
+        others = any(self.slots[0].parent.glob("*.npz"))
+        return "the checkpoints here belong to other data, code or parameters" if others else ""
+
     def keep(self, iteration: int, state: Callable[[], State]) -> None:
         """Save the state if the last save is long enough ago."""
         if time.monotonic() - self.written >= self.every:

@@ -110,6 +110,6 @@ def require_finite(losses: list[float], before: int) -> None:
     for iteration, loss in enumerate(losses, before + 1):
         if not math.isfinite(loss):
             raise PipelineError(
-                f"training diverged: the loss of iteration {iteration} is {loss}; the model is left as it was. "
+                f"training diverged: the loss of iteration {iteration} is {loss}; no model was written. "
                 "Choose a smaller train.learning_rate."
             )

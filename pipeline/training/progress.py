@@ -5,17 +5,22 @@ import time
 
 from tqdm import tqdm
 
+from pipeline.base.signals import Stopping
+from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.loop import History, Plan
 
 MOST_LINES = 20
 
 
 class Progress(tqdm):  # type: ignore[type-arg]  # tqdm is generic in its stubs only
-    """A context manager to call with the history as it grows; its bar is silent unless stderr is a terminal."""
+    """A context manager to call with the history as it grows; its bar is silent unless stderr is a terminal.
 
-    def __init__(self, plan: Plan, held_out: str) -> None:
+    Where stdout cannot be written, `stopping` is told: training then ends with a checkpoint.
+    """
+
+    def __init__(self, plan: Plan, held_out: str, checkpoints: Checkpoints, stopping: Stopping) -> None:
         super().__init__(total=plan.iterations, unit="it", dynamic_ncols=True, disable=None, leave=False)
-        self.plan, self.held_out = plan, held_out
+        self.plan, self.held_out, self.checkpoints, self.stopping = plan, held_out, checkpoints, stopping
         self.began: float | None = None
 
     def __call__(self, history: History) -> None:
@@ -32,13 +37,23 @@ class Progress(tqdm):  # type: ignore[type-arg]  # tqdm is generic in its stubs 
             left = self.spent / (done - self.initial) * (self.plan.iterations - done)
             loss = sum(recent) / len(recent)
             line = f"epoch {last.epoch:5.1f}  iteration {done:6d}  loss {loss:.4f}  {standing}"
-            self.write(f"{line}  {self.spent:.0f} s, {left:.0f} s left", file=sys.stdout)
+            self.say(f"{line}  {self.spent:.0f} s, {left:.0f} s left")
+
+    def say(self, line: str) -> None:
+        """Print a line on stdout at once, for `tee` too."""
+        try:
+            self.write(line, file=sys.stdout)
+            sys.stdout.flush()
+        except OSError as error:
+            self.stopping.lose_stdout(error)
 
     def begin(self, done: int) -> None:
         """The clock starts after so many iterations, which a checkpoint may have saved."""
         self.began, self.initial, self.n = time.monotonic(), done, done
         if done:
-            self.write(f"going on after iteration {done} of {self.plan.iterations}", file=sys.stdout)
+            self.say(f"going on after iteration {done} of {self.plan.iterations}")
+        elif reason := self.checkpoints.why_anew():
+            self.say(f"starting anew: {reason}")
 
     @property
     def spent(self) -> float:

@@ -189,6 +189,6 @@ def require_better_than_guessing(history: History, per_epoch: int, guessing: flo
     if len(history.losses) >= per_epoch and mean > 10 * guessing and last.train < 1.5 / classes:
         raise PipelineError(
             f"training diverged: after epoch {last.epoch:.1f} the loss is {mean:.1f}, where guessing has "
-            f"{guessing:.1f}, and accuracy {last.train:.0%}; the model is left as it was. "
+            f"{guessing:.1f}, and accuracy {last.train:.0%}; no model was written. "
             "Choose a smaller train.learning_rate."
         )
