@@ -41,8 +41,8 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     trainer = Trainer(settings.model_dump(), train, held_out, len(data["class_names"]))
     if settings.gradient != "backprop":
         typer.echo(f"gradient {settings.gradient}: about {trainer.seconds():.0f} s for {trainer.plan.iterations} steps")
-    about = {"net": trainer.net, "params": settings.model_dump(), "data": data, "code": code_hash(CODE)}
-    checkpoints = Checkpoints(kept, about, every=CHECKPOINT_SECONDS)
+    about = {"net": trainer.net, "params": settings.model_dump(), "data": data}
+    checkpoints = Checkpoints(kept, about | {"code": code_hash(CODE)}, every=CHECKPOINT_SECONDS)
     with (
         one_blas_thread(),
         sole_writer(kept),
