@@ -4,10 +4,10 @@ PYTHON = python3
 PYTEST =
 BIN = .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 # dvc.yaml says `python`: with this in front of a command, that is the python of .venv
-RUN = PATH="$(CURDIR)/$(BIN):$$PATH"
+RUN = PATH="$$PWD/$(BIN):$$PATH"
 UV := $(shell command -v uv 2>/dev/null)
 INSTALL = $(if $(UV),uv pip install --quiet --compile-bytecode --python $(BIN)/python, \
-    $(BIN)/python -m pip install --quiet --disable-pip-version-check)
+    $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-user)
 DIGITS = examples/digits
 
 .PHONY: help setup extras demo test repro verify lint gradcheck results bench chaos fuzz audit lock clean
@@ -20,7 +20,7 @@ setup: .venv/.ready ## install the pinned packages into .venv, once
 extras: .venv/.extras ## install what only exports and the fuzzer need, and their tests
 
 demo: setup ## the whole pipeline on the bundled digits, without network: metrics and pictures
-	@$(RUN) dvc repro $(DIGITS)/dvc.yaml
+	@$(RUN) python -m dvc repro $(DIGITS)/dvc.yaml
 	@awk -F '[": ,]+' '/^  "[a-z_]+": [0-9]/ { printf "%-11s %.4g\n", $$2, $$3 }' $(DIGITS)/data/evaluation/metrics.json
 	@echo "pictures  $(DIGITS)/data/evaluation/*.png"
 	@echo "a page with all of it, and a pad to draw on:  $(DIGITS)/data/evaluation/report.html"
@@ -29,19 +29,19 @@ test: setup ## every test; make test PYTEST="-m 'not slow'" leaves the slow ones
 	@$(RUN) python -m pytest $(PYTEST)
 
 repro: setup ## download MNIST, convert, train, evaluate: whatever is not up to date
-	@$(RUN) dvc repro
+	@$(RUN) python -m dvc repro
 	@echo "a page with all of it, and a pad to draw on:  data/evaluation/report.html"
 
-verify: setup ## make MNIST and digits again in a scratch clone, and compare with dvc.lock hash by hash (fetches MNIST)
-	@$(RUN) pipeline verify
+verify: setup ## make MNIST and digits again in a scratch clone, and compare with dvc.lock hash by hash
+	@$(RUN) python -m pipeline verify
 
 lint: setup ## style, format and types
-	@$(RUN) ruff check
-	@$(RUN) ruff format --check
-	@$(RUN) mypy
+	@$(RUN) python -m ruff check
+	@$(RUN) python -m ruff format --check
+	@$(RUN) python -m mypy
 
 gradcheck: setup ## prove backpropagation right, against differences and complex steps
-	@$(RUN) pipeline gradcheck
+	@$(RUN) python -m pipeline gradcheck
 
 results: setup ## train every net of the README's table on MNIST: docs/results.csv
 	@$(RUN) python tools/results.py
@@ -76,12 +76,14 @@ clean: ## remove .venv and the tools' caches; data and DVC's cache stay
 .venv/.ready: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	    echo "error: $(PYTHON) is not Python 3.11 or newer; name one that is: make PYTHON=python3.12" >&2; exit 1; }
+	@case "$$PWD" in *[:$$]*) \
+	    echo "error: neither PATH nor setuptools takes the : or $$ in $$PWD; move this folder to a path without." >&2; exit 1; esac
 	@echo "Installing the pinned packages into .venv, which takes about a minute, once ..."
 	@$(if $(UV),uv venv --quiet --allow-existing --python $(PYTHON),$(PYTHON) -m venv) .venv
 	@$(INSTALL) --require-hashes -r requirements.txt
 	@$(INSTALL) --no-deps --no-build-isolation -e .
 	@$(BIN)/python -m compileall -q pipeline
-	@git rev-parse --git-dir >/dev/null 2>&1 || $(BIN)/dvc config --local core.no_scm true
+	@git rev-parse --git-dir >/dev/null 2>&1 || $(BIN)/python -m dvc config --local core.no_scm true
 	@touch $@
 
 .venv/.extras: .venv/.ready requirements-export.txt requirements-fuzz.txt

@@ -5,6 +5,7 @@ from pathlib import Path
 import typer
 
 from pipeline.base.errors import reports_errors
+from pipeline.base.provenance import Basis
 from pipeline.params import PARAMS_FILE, Convert, Overrides, ParamsFile, load_params
 
 app = typer.Typer(add_completion=False)
@@ -17,7 +18,9 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
 
     Example: python -m pipeline.convert -S convert.layout=image -S convert.validation=10000
     """
-    settings = load_params(params, overrides, Convert)
+    raw = sorted(Path("data/raw").glob("[!.]*"))
+    basis = Basis(*raw)
+    settings = basis.read(lambda: load_params(params, overrides, Convert))
     from pipeline.datasets.arrays import hold_out, save_dataset
     from pipeline.datasets.features import feature_shape
     from pipeline.datasets.raw import RAW, arrange, load_raw
@@ -32,7 +35,8 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     about["feature_shape"] = feature_shape(settings.features, about["image_shape"])
     about["framing"] = framing(splits["train"].images)._asdict()
     out = Path("data/processed/dataset.npz")
-    save_dataset(out, arranged, about)
+    with basis.unaltered():
+        save_dataset(out, arranged, about)
     for name, split in arranged.items():
         typer.echo(f"{name:<10} images {split.images.dtype} {split.images.shape}, labels {split.labels.shape}")
     typer.echo(f"{about['title']}: {out}")

@@ -6,6 +6,7 @@ from pathlib import Path
 import typer
 
 from pipeline.base.errors import reports_errors
+from pipeline.base.provenance import Basis
 from pipeline.params import PARAMS_FILE, Download, Overrides, ParamsFile, load_params
 
 app = typer.Typer(add_completion=False)
@@ -21,7 +22,8 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
 
     Example: PIPELINE_MIRRORS=file:///mnt/mnist/ python -m pipeline.download -S download.dataset=mnist
     """
-    settings = load_params(params, overrides, Download)
+    basis = Basis()
+    settings = basis.read(lambda: load_params(params, overrides, Download))
     from pipeline.base.files import write_json
     from pipeline.datasets.fetch import fetch  # takes longer to import than --help should
     from pipeline.datasets.registry import DATASETS
@@ -36,7 +38,8 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
         role: {"name": file.name, "bytes": file.bytes, "sha256": file.sha256} for role, file in dataset.files.items()
     }
     about = {key: value for key, value in dataset._asdict().items() if key != "mirrors"}
-    write_json(raw / "dataset.json", about | {"name": name, "files": files})
+    with basis.unaltered():
+        write_json(raw / "dataset.json", about | {"name": name, "files": files})
 
 
 if __name__ == "__main__":

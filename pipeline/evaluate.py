@@ -5,6 +5,7 @@ from pathlib import Path
 import typer
 
 from pipeline.base.errors import reports_errors
+from pipeline.base.provenance import Basis, sha256, unchanged
 from pipeline.params import PARAMS_FILE, Evaluate, Overrides, ParamsFile, load_params
 
 app = typer.Typer(add_completion=False)
@@ -17,9 +18,11 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
 
     Example: python -m pipeline.evaluate -S evaluate.mistakes=50
     """
-    settings = load_params(params, overrides, Evaluate)
+    source, model, folder = Path("data/processed/dataset.npz"), Path("data/model"), Path("data/evaluation")
+    inputs = (source, *(model / name for name in ("weights.npz", "loss.csv", "accuracy.csv")))
+    basis = Basis(*inputs)
+    settings = basis.read(lambda: load_params(params, overrides, Evaluate))
     from pipeline.base.files import publish
-    from pipeline.base.provenance import sha256, unchanged
     from pipeline.base.text import read_columns
     from pipeline.datasets.arrays import as_pictures, describe_dataset, load_splits
     from pipeline.nn.arithmetic import one_blas_thread
@@ -28,7 +31,6 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     from pipeline.report.metrics import Answers
     from pipeline.report.results import results
 
-    source, model, folder = Path("data/processed/dataset.npz"), Path("data/model"), Path("data/evaluation")
     net = load_classifier(model / "weights.npz")
     with unchanged(source):
         data = describe_dataset(source)
@@ -43,7 +45,8 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     loss = net.loss(scores, test.labels)
     first_layer = net.first_layer(data["feature_shape"])
     files = results(answers, loss, curves, first_layer, net.weights, net.about, settings.mistakes)
-    publish(folder, files)
+    with basis.unaltered():
+        publish(folder, files)
     typer.echo(f"accuracy {answers.headline['accuracy']:.4f} on {len(test.labels)} test images: {folder}")
 
 

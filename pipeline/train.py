@@ -5,6 +5,7 @@ from pathlib import Path
 import typer
 
 from pipeline.base.errors import reports_errors
+from pipeline.base.provenance import Basis, code_hash, machine, sha256, unchanged
 from pipeline.params import PARAMS_FILE, Overrides, ParamsFile, load_params
 
 CHECKPOINT_SECONDS = 30.0
@@ -20,11 +21,12 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
 
     Example: python -m pipeline.train -S 'train.layers=[affine 100, relu, affine]' -S train.learning_rate=0.2
     """
+    source, folder, kept = Path("data/processed/dataset.npz"), Path("data/model"), Path("data/checkpoints")
+    basis = Basis(source)
     from pipeline.training.settings import Train  # takes longer to import than --help should
 
-    settings = load_params(params, overrides, Train)
+    settings = basis.read(lambda: load_params(params, overrides, Train))
     from pipeline.base.files import sole_writer, write_json
-    from pipeline.base.provenance import code_hash, machine, sha256, unchanged
     from pipeline.base.signals import Stopping
     from pipeline.datasets.arrays import describe_dataset, load_splits
     from pipeline.nn.arithmetic import one_blas_thread
@@ -33,16 +35,14 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     from pipeline.training.saving import save_training
     from pipeline.training.trainer import Trainer
 
-    source, folder = Path("data/processed/dataset.npz"), Path("data/model")
     with unchanged(source):
         data = describe_dataset(source) | {"sha256": sha256(source)}
         train, held_out = load_splits(source, data, ["train", data["held_out"]])
     trainer = Trainer(settings.model_dump(), train, held_out, len(data["class_names"]))
     if settings.gradient != "backprop":
         typer.echo(f"gradient {settings.gradient}: about {trainer.seconds():.0f} s for {trainer.plan.iterations} steps")
-    about = {"net": trainer.net, "params": settings.model_dump(), "data": data, "code": code_hash(CODE)}
-    kept = Path("data/checkpoints")
-    checkpoints = Checkpoints(kept, about, every=CHECKPOINT_SECONDS)
+    about = {"net": trainer.net, "params": settings.model_dump(), "data": data}
+    checkpoints = Checkpoints(kept, about | {"code": code_hash(CODE)}, every=CHECKPOINT_SECONDS)
     with (
         one_blas_thread(),
         sole_writer(kept),
@@ -50,7 +50,8 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
         Progress(trainer.plan, data["held_out"], checkpoints, stopping) as progress,
     ):
         history = trainer.fit(progress, checkpoints, stopping)
-        save_training(folder, history, trainer.weights, trainer.model.shapes, about)
+        with basis.unaltered():
+            save_training(folder, history, trainer.weights, trainer.model.shapes, about)
         write_json(Path("data/run.json"), machine() | {"training_seconds": round(progress.spent, 1)})
         checkpoints.clear()
 

@@ -59,7 +59,6 @@ def a_net(
         "net": net | {"loss": "cross_entropy"},
         "params": {"model": model, **knobs},
         "data": data,
-        "code": "1" * 64,
     }
     return {name: array.astype(ops.dtype) for name, array in weights.items()}, about
 

@@ -117,6 +117,18 @@ def test_make_help_names_every_target() -> None:
     assert {line.split()[1] for line in shown.splitlines()} == set(phony.split())
 
 
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+@pytest.mark.parametrize("letter", [":", "$"])
+def test_make_refuses_a_folder_in_which_nothing_can_be_installed(letter: str, tmp_path: Path) -> None:
+    folder = tmp_path / f"a{letter}b"
+    folder.mkdir()
+    for name in ("Makefile", "requirements.txt", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder)
+    done = subprocess.run(["make", "setup"], cwd=folder, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: neither PATH nor setuptools takes the : or $ in {folder}; move this folder")
+
+
 def test_the_changelog_names_the_version() -> None:
     version = re.search(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert version

@@ -1,6 +1,7 @@
 """What a whole stage does about its surroundings: memory, disk, signals, terminal, other data, damaged models."""
 
 import fcntl
+import json
 import os
 import pty
 import random
@@ -20,7 +21,7 @@ import numpy as np
 import pytest
 from by_hand import command, hashes, must, refusal
 
-from pipeline.base.npz import read_npz, write_npz
+from pipeline.base.npz import arrays_digest, read_npz, write_npz
 
 pytestmark = pytest.mark.slow
 
@@ -159,7 +160,10 @@ def test_T17_on_a_terminal_of_one_column_the_model_is_the_same(copy: Path, envir
 
 
 def changed_model(copy: Path, **arrays: np.ndarray) -> None:
-    write_npz(copy / MODEL, read_npz(copy / MODEL) | arrays)
+    """With a description that vouches for the new arrays."""
+    arrays = read_npz(copy / MODEL) | arrays
+    about = json.loads(str(arrays.pop("about"))) | {"sha256": arrays_digest(arrays)}
+    write_npz(copy / MODEL, arrays | {"about": np.array(json.dumps(about))})
 
 
 def test_E4_answers_that_are_not_numbers_are_refused(copy: Path) -> None:

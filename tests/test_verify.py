@@ -6,10 +6,33 @@ from pathlib import Path
 import pytest
 from clone import Clone, stages_run
 
+from pipeline.commands import verify
+
 DIGITS = "examples/digits/dvc.yaml"
 VERIFY = ["python", "-m", "pipeline.commands.verify", DIGITS]
 
-pytestmark = pytest.mark.slow
+
+def test_a_project_below_the_root_of_its_repository_is_found_and_its_raw_files_are_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = tmp_path / "all of it" / "the project"
+    project.mkdir(parents=True)
+    (project / "dvc.lock").write_text("stages: {train: {outs: [{path: net, md5: abc}]}}")
+    who = ("-c", "user.name=someone", "-c", "user.email=someone@example.org")
+    for command in (["init", "--quiet"], ["add", "."], [*who, "commit", "--quiet", "--message", "all"]):
+        subprocess.run(["git", *command], cwd=project.parent, check=True)
+    git, run = verify.call, []
+
+    def call(folder: Path, *command: str, mirror: str = "") -> None:
+        git(folder, *command) if command[0] == "git" else run.append((folder.name, *command, mirror))
+
+    monkeypatch.setattr(verify, "call", call)
+    monkeypatch.chdir(project)
+    verify.main(["dvc.yaml"])
+    assert run == [("the project", "dvc", "repro", "--force", "dvc.yaml", (project / "data/raw").as_uri())]
+    assert capsys.readouterr().out.endswith(
+        "same    abc  net\nEvery artefact has the committed hash: these results are reproduced.\n"
+    )
 
 
 @pytest.fixture
@@ -23,6 +46,7 @@ def clone(tmp_path: Path) -> Clone:
     return clone
 
 
+@pytest.mark.slow
 def test_every_stage_runs_and_every_artefact_is_the_committed_one(clone: Clone) -> None:
     shown = clone.output(*VERIFY)
     assert stages_run(shown) == ["download", "convert", "train", "evaluate"]
@@ -30,6 +54,7 @@ def test_every_stage_runs_and_every_artefact_is_the_committed_one(clone: Clone) 
     assert shown.endswith("Every artefact has the committed hash: these results are reproduced.\n")
 
 
+@pytest.mark.slow
 def test_an_artefact_that_is_not_the_committed_one_is_named(clone: Clone) -> None:
     lock = clone.folder / "examples/digits/dvc.lock"
     trained = clone.lock("examples/digits/dvc.lock")["train"]["outs"]

@@ -1,16 +1,26 @@
 """One flat vector and its names; the file that keeps them."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.base.errors import PipelineError
+from pipeline.base.npz import read_npz, write_npz
 from pipeline.nn.initializers import initialize, initializer
 from pipeline.nn.random import Stream
 from pipeline.nn.weights import load_weights, save_weights, size, views
 
 SHAPES = {"W1": (6, 4), "b1": (4,), "W2": (2, 3, 3, 3), "b2": (2,)}
+
+
+def without_digest(arrays):
+    about = {key: value for key, value in json.loads(str(arrays["about"])).items() if key != "sha256"}
+    return arrays | {"about": np.array(json.dumps(about))}
+
+
 shapes = st.dictionaries(st.text("abc", min_size=1), st.lists(st.integers(1, 4), min_size=1, max_size=4).map(tuple))
 
 
@@ -30,11 +40,24 @@ def test_what_is_saved_is_loaded(tmp_path):
     said = {"net": {"model": "cnn"}, "classes": ["0", "eins"]}
     save_weights(tmp_path / "weights.npz", flat, SHAPES, said)
     arrays, about = load_weights(tmp_path / "weights.npz")
-    assert about == said
+    assert about == said | {"sha256": about["sha256"]}
     assert list(arrays) == list(SHAPES)
     for name, array in views(flat, SHAPES).items():
         np.testing.assert_array_equal(arrays[name], array)
         assert arrays[name].dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [lambda arrays: arrays | {"W2": -arrays["W2"]}, lambda arrays: {"b9": arrays["b1"]} | arrays, without_digest],
+    ids=["negated", "one more", "no hash"],
+)
+def test_a_description_vouches_for_the_arrays_it_was_saved_with_and_no_others(tmp_path, changed):
+    path = tmp_path / "weights.npz"
+    save_weights(path, np.ones(size(SHAPES)), SHAPES, {"net": {"model": "cnn"}})
+    write_npz(path, changed(read_npz(path)))
+    with pytest.raises(PipelineError, match=r"describes arrays with SHA-256 .* and holds others"):
+        load_weights(path)
 
 
 def test_weights_that_are_no_numbers_are_refused(tmp_path):

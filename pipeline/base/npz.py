@@ -5,6 +5,7 @@ whatever a header claims. Here the zip directory is fixed when written, and chec
 """
 
 import errno
+import hashlib
 import io
 import math
 import os
@@ -88,6 +89,16 @@ def _header(array: Array) -> bytes:
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
     return header.getvalue()
+
+
+def arrays_digest(arrays: Mapping[str, Array]) -> str:
+    """SHA-256 of names, types, shapes and contents, as they are in a file: little-endian."""
+    total = hashlib.sha256()
+    for name, array in arrays.items():
+        content = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
+        total.update(f"{name} {content.dtype.str} {array.shape}\n".encode())
+        total.update(content.data)
+    return total.hexdigest()
 
 
 def read_npz(path: Path, names: Iterable[str] | None = None, remake: str = "make it again") -> dict[str, Array]:

@@ -4,14 +4,17 @@ import contextlib
 import hashlib
 import os
 import platform
+import shlex
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline.base.errors import PipelineError
 
 PACKAGE = Path(__file__).parents[1]
+SOURCES = {".py", ".css", ".html", ".js"}
+Settings = TypeVar("Settings")
 
 
 def digest(content: bytes) -> str:
@@ -39,6 +42,70 @@ def _identity(path: Path) -> tuple[int, ...] | None:
         found = path.stat()
         return found.st_size, found.st_mtime_ns  # some network file systems invent an inode number at every call
     return None
+
+
+class Basis:
+    """What the outputs of a stage are made from: its code, its section of the parameters, its inputs.
+
+    DVC hashes these after the stage has ended (treeverse/dvc#11058). An edit while the stage runs would be recorded
+    as what made the outputs, so it is an error. A run by hand records nothing and is not checked.
+    """
+
+    def __init__(self, *inputs: Path) -> None:
+        """To be made before the code is imported and the inputs are read."""
+        self.inputs, self.recorded = inputs, "DVC_STAGE" in os.environ
+        if self.recorded:
+            _require_code_beside(Path.cwd())
+            self.code, self.identities = _code(), [_identity(path) for path in inputs]
+
+    def read(self, load: Callable[[], Settings]) -> Settings:
+        """The section of the parameters."""
+        self.load, self.settings = load, load()
+        return self.settings
+
+    @contextlib.contextmanager
+    def unaltered(self) -> Iterator[None]:
+        """While outputs are written. Raises PipelineError, before or after, where something is not as it was."""
+        self._require()
+        yield
+        self._require()
+
+    def _require(self) -> None:
+        if altered := next(self._altered(), None):
+            raise PipelineError(
+                f"{altered} changed while the stage ran, so dvc.lock would name what did not make the outputs; "
+                "nothing is recorded, run dvc repro again."
+            )
+
+    def _altered(self) -> Iterator[str]:
+        if self.recorded:
+            now = _code()
+            yield from (str(file) for file in self.code if now.get(file) != self.code[file] and _in_use(file))
+            yield from (str(p) for p, was in zip(self.inputs, self.identities, strict=True) if _identity(p) != was)
+            if self.load() != self.settings:
+                yield f"section {type(self.settings).__name__.lower()} of the parameters"
+
+
+def _require_code_beside(folder: Path) -> None:
+    """Raise PipelineError in a clone, whose dvc.yaml names the code beside it, unless that very code is running."""
+    packages = (above / "pipeline" for above in (folder, *folder.parents))
+    beside = next((package for package in packages if (package / "base/provenance.py").exists()), PACKAGE)
+    if not beside.samefile(PACKAGE):
+        raise PipelineError(
+            f"dvc.lock would record the code in {beside}, but the code in {PACKAGE} is running; "
+            f"unset PYTHONSAFEPATH, or run: pip install -e {shlex.quote(str(beside.parent))}"
+        )
+
+
+def _code() -> dict[Path, str]:
+    return {file: sha256(file) for file in PACKAGE.rglob("*") if file.suffix in SOURCES and file.is_file()}
+
+
+def _in_use(file: Path) -> bool:
+    """Whether a file of the package is imported, or belongs to a module that is, as a style sheet does."""
+    modules = [module for name, module in sys.modules.items() if name.partition(".")[0] in ("__main__", "pipeline")]
+    imported = {Path(module.__file__) for module in modules if module.__file__}
+    return file in imported or (file.suffix != ".py" and file.parent in {path.parent for path in imported})
 
 
 def code_hash(parts: Iterable[str]) -> str:

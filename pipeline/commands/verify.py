@@ -29,10 +29,13 @@ def main(
     from pipeline.base.text import strict_json
 
     typer.echo(strict_json(machine()).decode())
+    here = Path.cwd()
+    repository = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
     with tempfile.TemporaryDirectory() as scratch:
         clone = Path(scratch) / "clone"
-        call(Path.cwd(), "git", "clone", "--quiet", ".", str(clone))
-        differing = [out for name in pipelines or ["dvc.yaml", DIGITS] for out in compare(clone, name)]
+        call(here, "git", "clone", "--quiet", str(repository), str(clone))
+        project = clone / here.relative_to(repository)
+        differing = [out for name in pipelines or ["dvc.yaml", DIGITS] for out in compare(project, name)]
     if differing:
         raise PipelineError(
             f"{differing[0]} is the first of {len(differing)} artefacts that differ; see the list above."
@@ -41,12 +44,14 @@ def main(
 
 
 def compare(clone: Path, pipeline: str) -> list[str]:
-    """Run one pipeline in the clone, tell each artefact's hash, and return those that differ, in order of making."""
-    lock = clone / pipeline.replace(".yaml", ".lock")
+    """Run one pipeline in the clone, tell each artefact's hash, and return those that differ, in order of making.
+
+    Raw files that are here already are fetched from here, where their SHA-256 is right.
+    """
+    lock, folder = clone / pipeline.replace(".yaml", ".lock"), Path(pipeline).parent
     committed = artefacts(lock)
-    call(clone, "dvc", "repro", "--force", pipeline)
+    call(clone, "dvc", "repro", "--force", pipeline, mirror=(folder / "data/raw").absolute().as_uri())
     made = artefacts(lock)
-    folder = Path(pipeline).parent
     for path, md5 in committed.items():
         same = made.get(path) == md5
         typer.echo(
@@ -63,10 +68,11 @@ def artefacts(lock: Path) -> dict[str, str]:
     return {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"]}
 
 
-def call(folder: Path, *command: str) -> None:
-    """Run `command` in `folder`, on this Python and on the code there. Raises PipelineError where it fails."""
+def call(folder: Path, *command: str, mirror: str = "") -> None:
+    """Run `command` in `folder` on this Python, with one more mirror. Raises PipelineError where it fails."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = os.environ | {"PATH": path, "PYTHONPATH": str(folder)}
+    mirrors = f"{mirror} {os.environ.get('PIPELINE_MIRRORS', '')}"
+    environment = os.environ | {"PATH": path, "PIPELINE_MIRRORS": mirrors}
     for place in ("GLOBAL_CONFIG", "SYSTEM_CONFIG", "SITE_CACHE"):  # no cache from elsewhere, which would prove nothing
         environment[f"DVC_{place}_DIR"] = str(folder.parent)
     if subprocess.run(command, cwd=folder, env=environment).returncode:  # noqa: S603  # our own commands only

@@ -13,11 +13,12 @@ import numpy as np
 
 from pipeline.base.arrays import Array
 from pipeline.base.errors import PipelineError
-from pipeline.base.npz import read_npz, write_npz
+from pipeline.base.npz import arrays_digest, read_npz, write_npz
 from pipeline.base.text import read_json
 from pipeline.nn.net import Shapes, views
 
 ABOUT = "about"  # the member of weights.npz that describes the others, as JSON
+DIGEST = "sha256"  # the key of the description that vouches for the arrays
 FORM = {"net": {"layers": [str]}}
 REMAKE = "make it again: python -m pipeline.train"
 
@@ -25,24 +26,29 @@ REMAKE = "make it again: python -m pipeline.train"
 def save_weights(path: Path, weights: Array, shapes: Shapes, about: Mapping[str, Any]) -> None:
     """Replace `path` with the arrays by name and `about`, which says what net they are and where from.
 
+    `about` also gets the SHA-256 of the arrays, so that it describes no others.
     Raises PipelineError where a weight is not finite, and leaves `path` as it was.
     """
     arrays = views(weights, shapes)
     require_finite(path, arrays)
-    description = json.dumps(about, sort_keys=True, allow_nan=False)
+    description = json.dumps({**about, DIGEST: arrays_digest(arrays)}, sort_keys=True, allow_nan=False)
     write_npz(path, arrays | {ABOUT: np.array(description)})
 
 
 def load_weights(path: Path, form: Any = FORM) -> tuple[dict[str, Array], dict[str, Any]]:
     """The arrays of a model file by name, and what it says about them.
 
-    Raises PipelineError where the file is missing or damaged, or holds numbers that are not finite.
+    Raises PipelineError where the file is missing or damaged, holds numbers that are not finite, or other arrays than
+    it describes.
     """
     arrays = read_npz(path, remake=REMAKE)
     if ABOUT not in arrays:
         raise PipelineError(f"{path} does not say what net it holds (no member {ABOUT!r}); {REMAKE}.")
     about = read_json(str(arrays.pop(ABOUT)), path, form, REMAKE)
     require_finite(path, arrays)
+    described, found = about.get(DIGEST, "missing"), arrays_digest(arrays)
+    if described != found:
+        raise PipelineError(f"{path} describes arrays with SHA-256 {described} and holds others, {found}; {REMAKE}.")
     return arrays, about
 
 

@@ -184,7 +184,7 @@ def trained(about: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def provenance(about: Mapping[str, Any]) -> str:
-    """Which data and which code, by their hashes."""
+    """Which data set, by the hash of its file."""
     data = about["data"]
     return rows(
         [
@@ -192,7 +192,6 @@ def provenance(about: Mapping[str, Any]) -> str:
             ("homepage", data["homepage"]),
             ("licence", data["licence"]),
             ("dataset.npz, SHA-256", data["sha256"]),
-            ("training code, SHA-256", about["code"]),
         ]
     )
 

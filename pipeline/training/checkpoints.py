@@ -16,7 +16,7 @@ import numpy as np
 
 from pipeline.base.arrays import Array
 from pipeline.base.errors import PipelineError
-from pipeline.base.npz import read_npz, write_npz
+from pipeline.base.npz import arrays_digest, read_npz, write_npz
 
 SHA256 = "sha256"  # the member that vouches for the others
 ITERATION = "iteration"
@@ -53,7 +53,7 @@ class Checkpoints:
     def save(self, iteration: int, state: State) -> None:
         """Replace the older generation."""
         state = {ITERATION: np.array(iteration)} | state
-        write_npz(self.slots[0], state | {SHA256: np.array(digest(state))})
+        write_npz(self.slots[0], state | {SHA256: np.array(arrays_digest(state))})
         self.slots.reverse()
         self.written = time.monotonic()
 
@@ -66,15 +66,6 @@ class Checkpoints:
             abandoned.unlink()
 
 
-def digest(state: State) -> str:
-    """SHA-256 of names, types, shapes and contents."""
-    total = hashlib.sha256()
-    for name, array in state.items():
-        total.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        total.update(np.ascontiguousarray(array).data)
-    return total.hexdigest()
-
-
 def sound(path: Path) -> State | None:
     """The state in a file, or nothing where there is no file or one that is not whole."""
     try:
@@ -82,4 +73,4 @@ def sound(path: Path) -> State | None:
     except PipelineError:
         return None
     found = state.pop(SHA256, None)
-    return state if found is not None and str(found) == digest(state) else None
+    return state if found is not None and str(found) == arrays_digest(state) else None
