@@ -8,7 +8,8 @@ import pytest
 from pipeline.base.errors import PipelineError, Stopped, one_line, reports_errors
 
 TOLD = {
-    PipelineError("a\nb\x1b[2Jc\u202ed"): "error: a b?[2Jc?d",
+    PipelineError("a\nb\x1b[2Jc\u202ed\udce9é"): r"error: a b\x1b[2Jc\u202ed\udce9é",
+    OSError(errno.EACCES, "", "a\x1b[2J"): r"error: Permission denied (a\x1b[2J); nothing was lost",
     OSError(
         errno.ENOSPC, "", "x.npz"
     ): "error: No space left on device (x.npz); nothing was lost, mend that and run it",

@@ -15,12 +15,11 @@ import numpy as np
 from pipeline.base.arrays import Array
 from pipeline.base.errors import PipelineError
 from pipeline.base.npz import read_npz, write_npz
-from pipeline.base.text import read_json
+from pipeline.base.schema import Trained, read_json
 
 Shapes = Mapping[str, tuple[int, ...]]
 
 ABOUT = "about"  # the member of weights.npz that describes the others, as JSON
-FORM = {"net": {"model": str}}
 REMAKE = "make it again: python -m pipeline.train"
 
 
@@ -49,7 +48,7 @@ def save_weights(path: Path, weights: Array, shapes: Shapes, about: Mapping[str,
     write_npz(path, arrays | {ABOUT: np.array(description)})
 
 
-def load_weights(path: Path, form: Any = FORM) -> tuple[dict[str, Array], dict[str, Any]]:
+def load_weights(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     """The arrays of a model file by name, and what it says about them.
 
     Raises PipelineError where the file is missing or damaged, or holds numbers that are not finite.
@@ -57,7 +56,7 @@ def load_weights(path: Path, form: Any = FORM) -> tuple[dict[str, Array], dict[s
     arrays = read_npz(path, remake=REMAKE)
     if ABOUT not in arrays:
         raise PipelineError(f"{path} does not say what net it holds (no member {ABOUT!r}); {REMAKE}.")
-    about = read_json(str(arrays.pop(ABOUT)), path, form, REMAKE)
+    about = read_json(str(arrays.pop(ABOUT)), path, Trained, REMAKE)
     require_finite(path, arrays)
     return arrays, about
 
