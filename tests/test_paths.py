@@ -12,13 +12,13 @@ from pipeline.base.paths import opened, require_other
 from pipeline.base.text import read_columns
 from pipeline.datasets.idx import read_idx
 from pipeline.datasets.raw import load_raw
-from pipeline.nn.classifier import load_classifier
-from pipeline.params import load_params
+from pipeline.nn.weights import load_weights
+from pipeline.params import read_yaml
 
 READERS = {
     "opened": lambda path: opened(path, "name another"),
-    "params": load_params,
-    "model": load_classifier,
+    "params": read_yaml,
+    "model": load_weights,
     "curves": lambda path: read_columns(path, "make it again"),
     "IDX": read_idx,
     "description": lambda path: load_raw(path.rename(path.with_name("dataset.json")).parent),

@@ -5,7 +5,7 @@ Whoever made the file wrote the description, so nothing in it is trusted: it is 
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -16,8 +16,6 @@ LONGEST = 300  # letters of a text
 MOST_PARTS = 100  # of a list
 MOST_PIXELS = 256  # along a side of an image: memory and time of framing a picture grow with its square
 WIDEST = 0.64  # of the longest side: a full square has the widest stroke, 2 / pi
-
-Model = TypeVar("Model", bound=BaseModel)
 
 
 def short(value: Any) -> Any:
