@@ -34,7 +34,7 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     net = load_classifier(model / "weights.npz")
     with unchanged(source):
         data = describe_dataset(source)
-        net.require_data(sha256(source))
+        net.require_data(data | {"sha256": sha256(source)})
         (test,) = load_splits(source, data, ["test"])
     with one_blas_thread():
         scores = net.logits(test.images, settings.batch_size)

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import typer
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent, NodeEvent
 
 from pipeline.base.errors import PipelineError
+from pipeline.base.paths import opened
+from pipeline.base.schema import Features, Layout, Part
 from pipeline.base.words import did_you_mean, listed
 
 PARAMS_FILE = Path("params.yaml")
@@ -31,10 +33,9 @@ Overrides = Annotated[
 ]
 
 
-class Section(BaseModel):
+class Section(Part):
     """What every section promises: nothing unknown, nothing converted, no infinities."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
     gone: ClassVar[Mapping[str, str]] = {}  # keys of earlier versions, and what says the same now
 
 
@@ -50,10 +51,10 @@ class Download(Section):
 class Convert(Section):
     """Stage 2: how its images become arrays."""
 
-    features: Literal["pixels", "edges", "fourier"] = Field(description="what the net is shown of an image")
+    features: Features = Field(description="what the net is shown of an image")
     normalize: bool = Field(description="pixels as float32 from 0 to 1; false: as uint8 from 0 to 255")
     one_hot: bool = Field(description="labels as rows of zeros with a single one; false: as class indices")
-    layout: Literal["flat", "image"] = Field(description="flat: D numbers a row; image: 1 x Y x X")
+    layout: Layout = Field(description="flat: D numbers a row; image: 1 x Y x X")
     validation: int = Field(ge=0, description="images held out, the last of the training set; 0: curves show test")
 
     @model_validator(mode="after")
@@ -102,12 +103,8 @@ def load_params(path: Path, overrides: Iterable[str] | None, section: type[S]) -
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in the YAML file at `path`; small, UTF-8, without anchors, aliases, tags or duplicate keys."""
     try:
-        with path.open("rb") as file:
+        with opened(path, "run in the project's folder, or name it: --params") as file:
             content = file.read(LARGEST_FILE + 1)
-    except FileNotFoundError:
-        raise PipelineError(
-            f"{path} does not exist here; run from the project's folder or name it: --params."
-        ) from None
     except OSError as error:
         raise PipelineError(f"{path} cannot be read: {error.strerror}.") from None
     if len(content) > LARGEST_FILE:

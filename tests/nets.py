@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from described import described
 
 from pipeline.base.arrays import Array
 from pipeline.datasets.features import feature_shape
@@ -29,31 +30,13 @@ def a_net(
     for array in weights.values():
         array *= 0.1 if array.ndim == 1 else 3 / np.sqrt(array.size / array.shape[0 if array.ndim == 4 else -1])
     weights["W1"] /= 1 if normalize else 255
-    side = max(shape)
     net = {"model": model, "knobs": knobs, "input_shape": input_shape, "classes": 10, "arithmetic": arithmetic}
-    data = {
-        "name": "digits",
-        "title": "Test digits",
-        "homepage": "https://example.org",
-        "licence": "none",
-        "sha256": "0" * 64,
-        "class_names": list("0123456789"),
-        "image_shape": list(shape),
+    data = described(shape) | {
         "feature_shape": seen,
         "features": features,
         "normalize": normalize,
-        "one_hot": True,
         "layout": layout,
-        "validation": 0,
-        "held_out": "test",
-        "framing": {
-            "side": 0.7 * side,
-            "row": shape[0] / 2 + 0.3,
-            "column": shape[1] / 2 + 0.3,
-            "stroke": 0.09 * side,
-            "least_slant": 0.0,
-            "most_slant": 0.2,
-        },
+        "sha256": "0" * 64,
     }
     about = {
         "net": net | {"loss": "cross_entropy"},

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from described import described
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -16,7 +17,7 @@ from pipeline.datasets.raw import load_mnist, load_raw
 
 images = arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 5), st.integers(1, 5)))
 
-ABOUT = {"class_names": list("abcde"), "feature_shape": [2, 3], "held_out": "test"}
+ABOUT = described((2, 3), "äbcde")
 
 
 @given(images)
@@ -51,11 +52,10 @@ def test_the_layouts_hold_the_same_numbers(pixels):
 def test_a_saved_dataset_reads_back_with_what_it_says_of_itself(tmp_path):
     path = tmp_path / "dataset.npz"
     train = a.Split(np.zeros((4, 6), np.float32), a.one_hot(np.arange(4), 5))
-    about = {"name": "tiny", "class_names": list("äbcde"), "feature_shape": [2, 3], "held_out": "test"}
-    a.save_dataset(path, {"train": train, "test": train}, about)
-    (read,) = a.load_splits(path, about, ["test"])
+    a.save_dataset(path, {"train": train, "test": train}, ABOUT)
+    (read,) = a.load_splits(path, ABOUT, ["test"])
     assert read.labels.tolist() == [0, 1, 2, 3]
-    assert a.describe_dataset(path) == about
+    assert a.describe_dataset(path) == ABOUT
     with np.load(path, allow_pickle=False) as plain:  # and plain NumPy reads it as well
         assert set(plain) == {"about", "train_images", "train_labels", "test_images", "test_labels"}
 
@@ -135,8 +135,9 @@ def raw(tmp_path):
         for part, array in (("images", rng.integers(0, 256, (count, 3, 4))), ("labels", np.arange(count) % 2)):
             path = tmp_path / f"{split}-{part}.gz"
             write_idx(path, array.astype(np.uint8))
-            files[f"{split}_{part}"] = {"name": path.name, "sha256": sha256(path)}
-    about = {"title": "tiny", "class_names": ["x", "o"], "image_shape": [3, 4], "files": files}
+            files[f"{split}_{part}"] = {"name": path.name, "bytes": path.stat().st_size, "sha256": sha256(path)}
+    about = dict.fromkeys(("name", "title", "homepage", "licence"), "tiny")
+    about |= {"class_names": ["x", "o"], "image_shape": [3, 4], "files": files}
     (tmp_path / "dataset.json").write_text(json.dumps(about))
     return tmp_path
 

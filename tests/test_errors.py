@@ -28,7 +28,8 @@ command()
 """
 
 TOLD = {
-    PipelineError("a\nb\x1b[2Jc\u202ed"): "error: a b?[2Jc?d",
+    PipelineError("a\nb\x1b[2Jc\u202ed\udce9é"): r"error: a b\x1b[2Jc\u202ed\udce9é",
+    OSError(errno.EACCES, "", "a\x1b[2J"): r"error: Permission denied (a\x1b[2J); mend that",
     OSError(errno.ENOSPC, "", "x.npz"): "error: No space left on device (x.npz); mend that and run it again.",
     OSError(errno.EIO, ""): "error: Input/output error; mend that and run it again.",
     io.UnsupportedOperation("not seekable"): "error: not seekable; mend that",

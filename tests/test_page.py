@@ -3,9 +3,12 @@
 import base64
 import io
 import itertools
+import json
 import re
+import shlex
 import subprocess
 import sys
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -20,7 +23,7 @@ from PIL import Image
 from pipeline.report import bitmap
 from pipeline.report.chart import line_chart, thinned, ticks
 from pipeline.report.metrics import Answers, worst_mistakes
-from pipeline.report.page import MOST_WEIGHTS, page, script
+from pipeline.report.page import MOST_WEIGHTS, commands, page, script
 
 CURVES = {"epoch": [0.0, 1.0, 2.0], "train": [0.1, 0.8, 0.9], "held_out": [0.1, 0.7, 0.8], "loss": [2.3, 1.1, 0.5]}
 
@@ -126,6 +129,15 @@ def test_names_are_text_whatever_they_hold():
     assert script("</script>") == '"\\u003c/script>"'
 
 
+@pytest.mark.parametrize("value", ["$(touch x)", "a b", "'; touch x; '", "`touch x`", ["affine 50", "affine"]])
+def test_a_shell_takes_what_a_model_file_says_as_one_word(value):
+    _, about = a_net("linear")
+    about["params"]["seed"] = value
+    words = shlex.split(commands(about)[2])
+    written = value if isinstance(value, str) else json.dumps(value)
+    assert words[-2:] == ["-S", f"train.seed={written}"]
+
+
 @pytest.mark.parametrize(("hidden", "drawn_on"), [(750, True), (800, False)])
 def test_the_page_stays_under_two_megabytes(hidden, drawn_on):
     text = report((28, 28), count=400, units=hidden, mistakes=100, hidden=hidden)
@@ -197,6 +209,7 @@ def test_the_commands_in_the_page_make_this_very_net(copy: Path, tmp_path: Path)
     again.mkdir()
     (again / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     for line in re.search("<pre.*?>(.*?)</pre>", text, re.DOTALL)[1].splitlines():
-        subprocess.run(line.replace("python", sys.executable, 1).split(), cwd=again, check=True, capture_output=True)
+        command = shlex.split(unescape(line).replace("python", sys.executable, 1))
+        subprocess.run(command, cwd=again, check=True, capture_output=True)
     for name in ("model/weights.npz", "evaluation/report.html"):
         assert (again / "data" / name).read_bytes() == (copy / "data" / name).read_bytes()

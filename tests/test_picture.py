@@ -15,7 +15,7 @@ from PIL import Image
 
 from pipeline.base.errors import PipelineError
 from pipeline.digit.framing import Framing, bounds, centre_of_mass, framing, slant, stroke_width
-from pipeline.digit.picture import LARGEST_FILE, LONGEST_SIDE, blots, digit, find_ink, frame, read_picture
+from pipeline.digit.picture import LARGEST_FILE, LONGEST_SIDE, blots, digit, find_ink, frame, grown, read_picture
 
 MNIST = Framing(20.0, 14.5, 14.5, 2.5, 0.0, 0.4)
 TWO = ".06 .27 .22 .05 .5 .02 .68 .22 .55 .52 .08 .97 / .74 .97"
@@ -64,6 +64,14 @@ def test_proportions_are_kept(box, longest):
     sides = (bottom - top, right - left)
     assert sides[longest] == 20
     assert sides[1 - longest] == pytest.approx(20 * box[1 - longest] / box[longest], abs=1)
+
+
+@pytest.mark.parametrize("radius", [0.3, 1.0, 1.5, 2.0, 4.2, 7.9])
+def test_a_pen_of_some_radius_inks_all_within_it(radius):
+    mask = np.random.default_rng(3).random((23, 17)) < 0.03
+    y, x = np.mgrid[:23, :17]
+    near = [(y - v) ** 2 + (x - u) ** 2 <= radius**2 for v, u in np.argwhere(mask)]
+    np.testing.assert_array_equal(grown(mask, radius), np.any(near, axis=0))
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (28, 28), (32, 16), (16, 40), (7, 5)])
@@ -280,6 +288,11 @@ def test_no_measured_image_counts_that_holds_no_ink():
     images = np.zeros((5, 8, 8), np.uint8)
     images[2, 2:6, 3] = 255
     assert framing(images) == framing(images[2:3])
+
+
+def test_images_without_any_ink_have_no_framing():
+    with pytest.raises(PipelineError, match="no pixel of the first 1000 images is above 127 of 255"):
+        framing(np.full((3, 8, 8), 100, np.uint8))
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.2, 0.7))

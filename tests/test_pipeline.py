@@ -102,7 +102,7 @@ def test_an_override_of_another_stages_section_is_refused(finished: Path) -> Non
 
 def test_another_params_file_can_be_named(copy: Path) -> None:
     (copy / "params.yaml").rename(copy / "mine.yaml")
-    assert "does not exist here" in refusal(copy, "convert")
+    assert "params.yaml does not exist; run in the project's folder" in refusal(copy, "convert")
     assert subprocess.run([*command("convert"), "--params", "mine.yaml"], cwd=copy, capture_output=True).returncode == 0
 
 

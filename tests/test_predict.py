@@ -81,7 +81,7 @@ def test_a_bad_picture_is_one_line_on_stderr_and_the_others_are_classified(finis
     damaged, blank, absent = run.stderr.decode().splitlines()
     assert "2.png is damaged" in damaged
     assert "blank.png is blank: nothing stands out" in blank
-    assert absent == f"error: {pictures / 'absent.png'} cannot be read: No such file or directory."
+    assert absent == f"error: {pictures / 'absent.png'} does not exist; name a picture, or - for stdin."
 
 
 def test_with_no_good_picture_there_is_no_answer(finished, pictures):

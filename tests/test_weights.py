@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from described import trained
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,7 +38,7 @@ def test_views_share_the_vector_and_cover_it_without_overlap(named):
 
 def test_what_is_saved_is_loaded(tmp_path):
     flat = Stream(1).normal(size(SHAPES)).astype(np.float32)
-    said = {"net": {"model": "cnn"}, "classes": ["0", "eins"]}
+    said = trained((28, 28))
     save_weights(tmp_path / "weights.npz", flat, SHAPES, said)
     arrays, about = load_weights(tmp_path / "weights.npz")
     assert about == said | {"sha256": about["sha256"]}

@@ -34,6 +34,7 @@ from types import FunctionType
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
+from described import described, trained
 
 try:
     import atheris
@@ -42,13 +43,13 @@ except ImportError:  # the tests feed the corpus without it
 
 from pipeline.base.errors import PipelineError
 from pipeline.base.npz import read_npz, write_npz
+from pipeline.base.schema import DataSet
 from pipeline.datasets.arrays import Split, describe_dataset, load_splits, save_dataset
 from pipeline.datasets.idx import decode_idx, encode_idx, read_idx, write_idx
 from pipeline.datasets.raw import load_raw
-from pipeline.nn import architecture, build
-from pipeline.nn.arithmetic import ARITHMETICS
 from pipeline.nn.classifier import load_classifier
-from pipeline.nn.weights import save_weights, size
+from pipeline.nn.net import build, size
+from pipeline.nn.weights import save_weights
 from pipeline.params import load_params
 from pipeline.training.checkpoints import Checkpoints, sound
 from pipeline.training.settings import Train
@@ -295,7 +296,7 @@ def read_dataset(path: Path) -> None:
 
 def read_net(path: Path) -> None:
     net = load_classifier(path)
-    net.require_data("0" * 64)
+    net.require_data(net.about["data"])
     net.logits(np.zeros((2, 6), np.float32), 2)
 
 
@@ -312,7 +313,7 @@ def targets(folder: Path) -> dict[str, Target]:
     (checkpoint,) = folder.glob("*.npz")
     weights = small_net(folder / "weights")
     splits = {name: Split(np.ones((4, 6), np.float32), np.arange(4) % 2) for name in ("train", "test")}
-    save_dataset(folder / "dataset", splits, {"held_out": "test", "class_names": ["0", "1"], "feature_shape": [2, 3]})
+    save_dataset(folder / "dataset", splits, described((2, 3), "01"))
     params = re.sub(r" *#.*", "", (ROOT / "params.yaml").read_text()).encode()
     inside = [damage, inside_zip]
     return {
@@ -328,18 +329,9 @@ def targets(folder: Path) -> dict[str, Target]:
 
 
 def small_net(path: Path) -> bytes:
-    ops = ARITHMETICS["exact"]
-    knobs = architecture("two_layer", {"hidden": 5, "activation": "sigmoid"})
-    shapes = build("two_layer", ops, (6,), 2, **knobs).shapes
-    net = {
-        "model": "two_layer",
-        "knobs": knobs,
-        "input_shape": [6],
-        "classes": 2,
-        "arithmetic": "exact",
-        "loss": "hinge",
-    }
-    save_weights(path, np.ones(size(shapes)), shapes, {"net": net, "data": {"sha256": "0" * 64}})
+    about = trained((2, 3), "01")
+    shapes = build(about["net"]["layers"], (1, 2, 3), 2).shapes
+    save_weights(path, np.ones(size(shapes)), shapes, about)
     return path.read_bytes()
 
 
@@ -350,8 +342,10 @@ def description(folder: Path) -> bytes:
         for part, array in (("images", np.arange(24).reshape(2, 3, 4)), ("labels", np.arange(2))):
             path = folder / f"{split}-{part}"
             write_idx(path, array.astype(np.uint8))
-            files[f"{split}_{part}"] = {"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-    return json.dumps({"title": "t", "class_names": ["x", "o"], "image_shape": [3, 4], "files": files}).encode()
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            files[f"{split}_{part}"] = {"name": path.name, "bytes": path.stat().st_size, "sha256": digest}
+    about = {key: value for key, value in described((3, 4), "xo").items() if key in DataSet.model_fields}
+    return json.dumps(about | {"files": files}).encode()
 
 
 # the loop

@@ -17,9 +17,14 @@ class PipelineError(Exception):
     """Something the user can mend: the message is one line of expected, found, where, what to do."""
 
 
-def one_line(error: Exception) -> str:
+def printable(text: str) -> str:
+    r"""`text` as a terminal may have it: control codes, and bytes of a name that are no UTF-8, as \x1b and \udce9."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
+def one_line(error: object) -> str:
     """The message, whatever a damaged file put into it: nothing that a terminal would obey, and no flood."""
-    line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(str(error).split()))
+    line = printable(" ".join(str(error).split()))
     return line if len(line) <= 2 * HALF else f"{line[:HALF]} ... {line[-HALF:]}"
 
 
@@ -55,6 +60,8 @@ def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def reporting(*args: Any, **kwargs: Any) -> None:
         open_streams()
+        if isinstance(sys.stdout, io.TextIOWrapper):  # whose encoding may lack letters of a name
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             with Stopping(at_once=True):
                 command(*args, **kwargs)
@@ -70,7 +77,7 @@ def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
             if error.errno is None and not isinstance(error, io.UnsupportedOperation):
                 raise  # not from the operating system: a bug, so keep the traceback
             reason = os.strerror(error.errno) if error.errno else error
-            where = f" ({error.filename})" if error.filename else ""
+            where = f" ({one_line(error.filename)})" if error.filename else ""
             sys.exit(f"error: {reason}{where}; mend that and run it again.")
         except MemoryError as error:
             asked = f" ({error})" if str(error) else ""

@@ -21,6 +21,7 @@ import numpy as np
 from pipeline.base.arrays import Array
 from pipeline.base.errors import PipelineError
 from pipeline.base.files import replacing
+from pipeline.base.paths import opened
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest date a zip can hold
 BLOCK = 1 << 17  # bytes written at a time: they stay in the cache until their CRC is known
@@ -107,18 +108,14 @@ def read_npz(path: Path, names: Iterable[str] | None = None, remake: str = "make
     Raises PipelineError where the file is missing, is no .npz, lacks a name, or claims more than it holds;
     `remake` is the advice that ends the message.
     """
-    if path.exists() and not path.is_file():  # of which a device has no end, and a pipe no beginning
-        raise PipelineError(f"{path} is no regular file; move it away and {remake}.")
     try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        with opened(path, remake) as file, zipfile.ZipFile(file) as archive:
             members = _members(archive, file)
             wanted = list(members) if names is None else list(names)
             missing = [name for name in wanted if name not in members]
             if missing:
                 raise ValueError(f"no array {missing[0]!r}, only {', '.join(members)}")
             return {name: _read(archive, members[name]) for name in wanted}
-    except FileNotFoundError:
-        raise PipelineError(f"{path} does not exist; {remake}.") from None
     except (zipfile.BadZipFile, ValueError, TypeError, EOFError, NotImplementedError, RuntimeError) as error:
         raise PipelineError(f"{path} is not a sound .npz file: {error}; {remake}.") from None
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from pipeline.base.errors import PipelineError, reports_errors
+from pipeline.base.errors import PipelineError, printable, reports_errors
 
 app = typer.Typer(add_completion=False)
 
@@ -36,11 +36,13 @@ def main(
     Example: pipeline compare HEAD wide tanh
     """
     from pipeline.base.files import write_bytes
+    from pipeline.base.paths import require_other
     from pipeline.report.comparison import comparison
 
+    require_other(out, *map(Path, ("params.yaml", "data/evaluation/metrics.json", "data/model/accuracy.csv")))
     runs = [read_run(name) for name in revisions or ["HEAD", *experiments()]]
     write_bytes(out, comparison(runs))
-    typer.echo(f"{', '.join(run.name for run in runs)}: {out}")
+    typer.echo(printable(f"{', '.join(run.name for run in runs)}: {out}"))
 
 
 def experiments() -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.base.errors import PipelineError, reports_errors
+from pipeline.base.errors import PipelineError, printable, reports_errors
 
 if TYPE_CHECKING:
     from pipeline.nn.classifier import Classifier
@@ -32,7 +32,9 @@ class Format(StrEnum):
 @reports_errors
 def main(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write; for csv a folder.")],
-    form: Annotated[Format | None, typer.Option("--format", help="By default what FILE ends in.")] = None,
+    form: Annotated[
+        Format | None, typer.Option("--format", case_sensitive=False, help="By default what FILE ends in.")
+    ] = None,
     model: Annotated[Path, typer.Option(metavar="PATH", help="The model file.")] = Path("data/model/weights.npz"),
 ) -> None:
     r"""Export the trained net.
@@ -46,13 +48,15 @@ def main(
     """
     from pipeline.base.files import write_bytes
     from pipeline.base.npz import write_npz
+    from pipeline.base.paths import require_other
     from pipeline.base.text import table
     from pipeline.nn.classifier import load_classifier
 
     known = [choice.value for choice in Format]
-    chosen = form or file.suffix.removeprefix(".")
+    chosen = form or file.suffix.lower().removeprefix(".")
     if chosen not in known:
         raise PipelineError(f"{file} does not say what to write; name a --format: {', '.join(known)}.")
+    require_other(file, model)
     net = load_classifier(model)
     match Format(chosen):
         case Format.onnx:
@@ -63,9 +67,10 @@ def main(
             write_npz(file, net.weights)
         case Format.csv:
             for name, array in net.weights.items():
+                require_other(file / f"{name}.csv", model)
                 rows = array.reshape(len(array), -1).tolist()
                 write_bytes(file / f"{name}.csv", table([f"{i}" for i in range(len(rows[0]))], rows))
-    typer.echo(f"{net.about['net']['model']}: {file}")
+    typer.echo(printable(f"{net.about['net']['model']}: {file}"))
 
 
 def about(net: "Classifier") -> str:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.base.errors import reports_errors
+from pipeline.base.errors import printable, reports_errors
 
 app = typer.Typer(add_completion=False)
 
@@ -20,15 +20,17 @@ def main(out: Annotated[Path, typer.Argument(help="Where the picture goes.")] = 
     import numpy as np
 
     from pipeline.base.files import write_bytes
+    from pipeline.base.paths import require_other
     from pipeline.datasets.features import FEATURES
     from pipeline.datasets.raw import RAW, load_raw
     from pipeline.report.plots import png, rows
 
+    require_other(out, *RAW.glob("*"))
     about, splits = load_raw(RAW)
     _, first = np.unique(splits["test"].labels, return_index=True)
     digits = splits["test"].images[first]
     write_bytes(out, png(rows({name: make(digits) for name, make in FEATURES.items()}, about["class_names"])))
-    typer.echo(f"{', '.join(FEATURES)} of {len(digits)} images: {out}")
+    typer.echo(printable(f"{', '.join(FEATURES)} of {len(digits)} images: {out}"))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Not a stage: classify anyone's pictures with the trained net."""
 
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.base.errors import PipelineError, one_line, reports_errors
+from pipeline.base.errors import PipelineError, one_line, printable, reports_errors
 
 if TYPE_CHECKING:  # the rest is imported where it is used: help need not wait for it
     from pipeline.base.arrays import Array
@@ -18,6 +19,8 @@ SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".t
 TOLD = 3  # classes an answer names
 SHOWN = 80  # pictures at most that --show puts into one
 BATCH = 1000  # pictures classified at a time
+SEEN = "What the net saw"
+MARK = b"Title\0" + SEEN.encode()  # of the PNG that --show makes (PNG specification, tEXt)
 
 app = typer.Typer(add_completion=False)
 
@@ -27,40 +30,59 @@ app = typer.Typer(add_completion=False)
 def main(
     pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE", help="Files or folders; - is stdin.")],
     model: Annotated[Path, typer.Option(metavar="PATH", help="The model file.")] = Path("data/model/weights.npz"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON rather than a table.")] = False,
-    show: Annotated[Path | None, typer.Option(metavar="PNG", help="Picture there what the net saw.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON in ASCII rather than a table.")] = False,
+    show: Annotated[
+        Path | None, typer.Option(metavar="PNG", help="Picture there what the net saw; a new file.")
+    ] = None,
 ) -> None:
     """Say which class each picture shows, how probably, and the next two classes.
 
     One digit a picture: drawn or photographed, dark on light or light on dark, of any size.
     A picture that cannot be read is named on stderr; the others are classified all the same, and the exit code is 1.
+    A byte of a file name that is no UTF-8, such as E9, is told as a backslash and udce9.
 
     Example: pipeline predict seven.png photos/ --show seen.png
     """
-    import numpy as np
-
-    from pipeline.base.files import write_bytes
-    from pipeline.base.text import strict_json
     from pipeline.nn.classifier import load_classifier
 
-    net = load_classifier(model)
     files = list(named(pictures))
+    if show:
+        require_replaceable(show, model, *files)
+    net = load_classifier(model)
     seen = list(look(files, net.about["data"]))
     answers = classify(net, seen) if seen else []
     if as_json:
-        typer.echo(strict_json(answers).decode(), nl=False)
+        typer.echo(json.dumps(answers, indent=2, sort_keys=True))
     else:
         typer.echo("".join(lines(answers)), nl=False)
     if show and seen:
-        from pipeline.report.plots import png, tiles
-
-        titles = [
-            f"{answer['classes'][0]['class']}\n{Path(answer['picture']).stem[-16:]}" for answer in answers[:SHOWN]
-        ]
-        images = np.stack([image for _, image in seen[:SHOWN]])
-        write_bytes(show, png(tiles(images, titles, "What the net saw", columns=min(8, max(4, len(images))))))
+        draw(show, answers[:SHOWN], [image for _, image in seen[:SHOWN]])
     if len(seen) < len(files):
         raise typer.Exit(1)
+
+
+def require_replaceable(show: Path, *inputs: Path) -> None:
+    """Raise PipelineError unless nothing is there, or what --show made: `--show *.png` names a picture first."""
+    from pipeline.base.paths import opened, require_other
+
+    require_other(show, *inputs)
+    if show.exists():
+        with opened(show, "name another file for --show") as file:
+            if MARK not in file.read(100):
+                raise PipelineError(f"{show} was not made by --show, and is not replaced; name a new file.")
+
+
+def draw(show: Path, answers: list[dict[str, Any]], images: list["Array"]) -> None:
+    """Picture the images (Y, X), each with its answer and the end of its name."""
+    import numpy as np
+
+    from pipeline.base.files import write_bytes
+    from pipeline.report.bitmap import chunk
+    from pipeline.report.plots import png, tiles
+
+    titles = [f"{answer['classes'][0]['class']}\n{Path(answer['picture']).stem[-16:]}" for answer in answers]
+    content = png(tiles(np.stack(images), titles, SEEN, columns=min(8, max(4, len(images)))))
+    write_bytes(show, content[:33] + chunk(b"tEXt", MARK) + content[33:])  # after the header
 
 
 def named(paths: list[Path]) -> Iterator[Path]:
@@ -76,25 +98,34 @@ def named(paths: list[Path]) -> Iterator[Path]:
 
 
 def look(files: list[Path], data: Mapping[str, Any]) -> Iterator[tuple[str, "Array"]]:
-    """Name and image (Y, X), as the net's data set would show it, of every picture that can be read.
+    """Printable name and image (Y, X), as the net's data set would show it, of every picture that can be read.
 
     The others get a line on stderr. `data` is what the model file says of its data set.
     """
     from pipeline.digit.framing import Framing
-    from pipeline.digit.picture import LARGEST_FILE, digit
+    from pipeline.digit.picture import digit
 
     for path in files:
+        name = printable(str(path))
         try:
-            if path == STDIN:
-                content = sys.stdin.buffer.read(LARGEST_FILE + 1)
-            else:
-                with path.open("rb") as file:
-                    content = file.read(LARGEST_FILE + 1)
-            yield str(path), digit(content, str(path), tuple(data["image_shape"]), Framing(**data["framing"]))
+            yield name, digit(content(path), name, tuple(data["image_shape"]), Framing(**data["framing"]))
         except OSError as error:
-            typer.echo(f"error: {path} cannot be read: {error.strerror}.", err=True)
+            typer.echo(f"error: {name} cannot be read: {error.strerror}.", err=True)
         except PipelineError as error:
             typer.echo(f"error: {one_line(error)}", err=True)
+
+
+def content(path: Path) -> bytes:
+    """The bytes of a picture, or one more than it may have."""
+    from pipeline.base.paths import opened
+    from pipeline.digit.picture import LARGEST_FILE
+
+    if path != STDIN:
+        with opened(path, "name a picture, or - for stdin") as file:
+            return file.read(LARGEST_FILE + 1)
+    if sys.stdin is None:
+        raise PipelineError("standard input is closed; name a file instead of -.")
+    return sys.stdin.buffer.read(LARGEST_FILE + 1)
 
 
 def classify(net: "Classifier", seen: list[tuple[str, "Array"]]) -> list[dict[str, Any]]:
@@ -121,7 +152,7 @@ def lines(answers: list[dict[str, Any]]) -> Iterator[str]:
     word = max((len(one["class"]) for answer in answers for one in answer["classes"]), default=0)
     for answer in answers:
         told = "   ".join(f"{one['class']:{word}} {one['probability']:6.1%}" for one in answer["classes"])
-        yield f"{answer['picture']:{name}}  {told}\n"
+        yield printable(f"{answer['picture']:{name}}  {told}") + "\n"
 
 
 if __name__ == "__main__":

@@ -21,12 +21,12 @@ def main(
     """
     import numpy as np
 
-    from pipeline.nn.weights import load_weights
+    from pipeline.nn.classifier import load_classifier
 
-    arrays, about = load_weights(model)
-    typer.echo(f"{about['net']['model']}: {sum(array.size for array in arrays.values()):,} weights")
+    net = load_classifier(model)
+    typer.echo(f"{net.about['net']['model']}: {sum(array.size for array in net.weights.values()):,} weights")
     typer.echo(f"{'name':8}{'shape':>16}{'type':>10}{'least':>12}{'greatest':>12}{'norm':>12}")
-    for name, a in arrays.items():
+    for name, a in net.weights.items():
         shape = " x ".join(map(str, a.shape))
         typer.echo(f"{name:8}{shape:>16}{a.dtype!s:>10}{a.min():12.4g}{a.max():12.4g}{np.linalg.norm(a):12.4g}")
 

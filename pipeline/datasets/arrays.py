@@ -14,10 +14,9 @@ import numpy as np
 from pipeline.base.arrays import Array
 from pipeline.base.errors import PipelineError
 from pipeline.base.npz import read_npz, write_npz
-from pipeline.base.text import read_json
+from pipeline.base.schema import Converted, read_json
 
 ABOUT = "about"  # the member of dataset.npz that describes the others, as JSON
-FORM = {"class_names": [str], "feature_shape": [int], "held_out": {"validation", "test"}}
 REMAKE = "make it again: python -m pipeline.convert"
 BRIGHTEST = 255
 BLOCK = 4096  # images normalized at a time, so that no second copy of a whole split is ever held
@@ -77,7 +76,7 @@ def save_dataset(path: Path, splits: dict[str, Split], about: dict[str, Any]) ->
 
 def describe_dataset(path: Path) -> dict[str, Any]:
     """What dataset.npz says of itself: data set, class names, splits, scale, layout, image shape."""
-    return read_json(str(read_npz(path, [ABOUT], REMAKE)[ABOUT]), path, FORM, REMAKE)
+    return read_json(str(read_npz(path, [ABOUT], REMAKE)[ABOUT]), path, Converted, REMAKE)
 
 
 def load_splits(path: Path, data: dict[str, Any], names: Iterable[str]) -> list[Split]:

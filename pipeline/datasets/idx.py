@@ -16,6 +16,7 @@ import numpy as np
 from pipeline.base.arrays import Array
 from pipeline.base.errors import PipelineError
 from pipeline.base.files import replacing
+from pipeline.base.paths import opened
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: "i2", 0x0C: "i4", 0x0D: "f4", 0x0E: "f8"}
 MOST_DIMENSIONS = 64  # that NumPy can hold; IDX can say 255
@@ -95,16 +96,13 @@ def read_idx(path: Path, limit: int = LARGEST) -> Array:
 
     Raises PipelineError where it is missing, promises more than `limit` bytes, or is not exactly one sound array.
     """
-    try:
-        with path.open("rb") as file:
-            blocks = inflate(file, str(path)) if path.suffix == ".gz" else iter(lambda: file.read(BLOCK), b"")
-            first = next(blocks, b"")
-            promised = read_header(first, str(path)).size
-            if promised > limit:
-                raise unsound(path, f"a header that promises at most {limit} bytes", str(promised))
-            return decode_idx(_gather(first, blocks, promised, path), str(path))
-    except FileNotFoundError:
-        raise PipelineError(f"{path} does not exist; {REMAKE.removeprefix('delete it and ')}.") from None
+    with opened(path, REMAKE.removeprefix("delete it and ")) as file:
+        blocks = inflate(file, str(path)) if path.suffix == ".gz" else iter(lambda: file.read(BLOCK), b"")
+        first = next(blocks, b"")
+        promised = read_header(first, str(path)).size
+        if promised > limit:
+            raise unsound(path, f"a header that promises at most {limit} bytes", str(promised))
+        return decode_idx(_gather(first, blocks, promised, path), str(path))
 
 
 def gunzip(path: Path, limit: int) -> bytes:

@@ -1,6 +1,5 @@
 """The four published files as arrays, checked against each other and against what download said they are."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -8,24 +7,15 @@ import numpy as np
 
 from pipeline.base.arrays import Array
 from pipeline.base.errors import PipelineError
+from pipeline.base.paths import opened
 from pipeline.base.provenance import sha256
-from pipeline.base.text import read_json
+from pipeline.base.schema import DataSet, read_json
 from pipeline.datasets.arrays import Split, as_images, flatten, normalize, one_hot
 from pipeline.datasets.features import features
 from pipeline.datasets.idx import read_idx
 
 RAW = Path("data/raw")
 DESCRIPTION = "dataset.json"
-FILE = {
-    "name": re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,99}"),  # in the folder, not beyond
-    "sha256": re.compile("[0-9a-f]{64}"),
-}
-FORM = {
-    "title": str,
-    "class_names": [str],
-    "image_shape": [int],
-    "files": dict.fromkeys(("train_images", "train_labels", "test_images", "test_labels"), FILE),
-}
 REMAKE = "fetch it again: python -m pipeline.download"
 
 
@@ -81,10 +71,8 @@ def require_hash(path: Path, expected: str) -> None:
 def describe(folder: Path) -> dict[str, Any]:
     """What download wrote about the files in `folder`."""
     path = folder / DESCRIPTION
-    try:
-        return read_json(path.read_bytes(), path, FORM, REMAKE)
-    except FileNotFoundError:
-        raise PipelineError(f"{path} does not exist; {REMAKE}.") from None
+    with opened(path, REMAKE) as file:
+        return read_json(file.read(), path, DataSet, REMAKE)
 
 
 def check(split: Split, images: Path, labels: Path, shape: tuple[int, ...], classes: int) -> None:

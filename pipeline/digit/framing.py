@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.base.arrays import Array
+from pipeline.base.errors import PipelineError
 
 MEASURED = 1000  # images that a framing is measured on
 WRITTEN = 127  # a pixel above is more ink than paper
@@ -30,9 +31,12 @@ class Framing(NamedTuple):
 def framing(images: Array) -> Framing:
     """Medians and quartiles over the first of `images`; for MNIST 20, 14.5, 14.5, 2.5, 0.0 and 0.4.
 
-    They are sums of whole numbers and single divisions, exact until the last: the same bits everywhere.
+    They are sums of whole numbers and single divisions, exact until the last: the same bits everywhere. Raises
+    PipelineError where all images are dark.
     """
     each = np.array([measure(image) for image in images[:MEASURED] if image.max() > WRITTEN])
+    if not len(each):
+        raise PipelineError(f"no pixel of the first {MEASURED} images is above {WRITTEN} of 255; make them brighter.")
     slants = np.sort(each[:, -1])
     quartiles = (float(slants[len(slants) * quarter // 4]) for quarter in (1, 3))
     return Framing(*np.median(each[:, :-1], axis=0).tolist(), *quartiles)

@@ -9,6 +9,7 @@ neither.
 Shapes: pictures (Y, X, 3) of colours 0-255; ink (Y, X), from 0, bare paper, to 1.
 """
 
+import math
 import warnings
 from io import BytesIO
 
@@ -227,12 +228,12 @@ def as_drawn_with(drawn: Array, like: Framing) -> Array:
 def grown(mask: Array, radius: float) -> Array:
     """`mask` (Y, X) and all within `radius` pixels of it."""
     reach = int(radius)
-    padded = np.pad(mask, reach)
+    rows, columns = mask.shape
+    before = np.pad(mask, [(reach, reach), (reach + 1, reach)]).cumsum(axis=1)  # how many up to each place of a row
     result = mask.copy()
     for dy in range(-reach, reach + 1):
-        for dx in range(-reach, reach + 1):
-            if dy * dy + dx * dx <= radius * radius:
-                result |= padded[reach + dy : reach + dy + mask.shape[0], reach + dx : reach + dx + mask.shape[1]]
+        row, half = before[reach + dy : reach + dy + rows], math.isqrt(int(radius * radius) - dy * dy)
+        result |= row[:, reach + 1 + half :][:, :columns] > row[:, reach - half :][:, :columns]
     return result
 
 

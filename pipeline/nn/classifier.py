@@ -8,24 +8,12 @@ import numpy as np
 
 from pipeline.base.arrays import Array
 from pipeline.base.errors import PipelineError
-from pipeline.nn import MODELS, build
+from pipeline.nn import build
 from pipeline.nn.arithmetic import ARITHMETICS, Arithmetic
 from pipeline.nn.inference import logits
 from pipeline.nn.losses import LOSSES, softmax
 from pipeline.nn.model import Model
 from pipeline.nn.weights import REMAKE, load_weights
-
-FORM = {
-    "net": {
-        "model": set(MODELS),
-        "arithmetic": set(ARITHMETICS),
-        "loss": set(LOSSES),
-        "input_shape": [int],
-        "classes": int,
-        "knobs": dict,
-    },
-    "data": {"sha256": str},
-}
 
 
 class Classifier(NamedTuple):
@@ -55,9 +43,9 @@ class Classifier(NamedTuple):
         """Mean loss of logits (N, K) for class indices (N,), by the loss the net was trained with."""
         return LOSSES[self.about["net"]["loss"]](self.ops, scores.copy(), labels)[0]
 
-    def require_data(self, sha256: str) -> None:
-        """Raise PipelineError unless dataset.npz, of that hash, is the one the net was trained on."""
-        if self.about["data"]["sha256"] != sha256:
+    def require_data(self, data: Mapping[str, Any]) -> None:
+        """Raise PipelineError unless the net was trained on dataset.npz of that description and SHA-256."""
+        if self.about["data"] != data:
             raise PipelineError(f"the model was trained on another dataset.npz than the one here; {REMAKE}.")
 
     def require_curves(self, digests: Mapping[str, str]) -> None:
@@ -73,13 +61,13 @@ class Classifier(NamedTuple):
 
 def load_classifier(path: Path) -> Classifier:
     """The net in a model file. Raises PipelineError where the arrays are not those its description promises."""
-    arrays, about = load_weights(path, FORM)
+    arrays, about = load_weights(path)
     net = about["net"]
-    ops = ARITHMETICS[net["arithmetic"]]
     try:
+        ops, _ = ARITHMETICS[net["arithmetic"]], LOSSES[net["loss"]]
         model = build(net["model"], ops, tuple(net["input_shape"]), net["classes"], **net["knobs"])
     except (LookupError, TypeError, ValueError, ArithmeticError) as error:
-        raise PipelineError(f"{path}: there is no {net['model']} net of {net['knobs']} ({error}); {REMAKE}.") from None
+        raise PipelineError(f"{path}: there is no net of {net} ({error}); {REMAKE}.") from None
     found = {name: (array.shape, array.dtype) for name, array in arrays.items()}
     expected = {name: (shape, ops.dtype) for name, shape in model.shapes.items()}
     if found != expected:

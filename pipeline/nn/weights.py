@@ -14,12 +14,11 @@ import numpy as np
 from pipeline.base.arrays import Array
 from pipeline.base.errors import PipelineError
 from pipeline.base.npz import arrays_digest, read_npz, write_npz
-from pipeline.base.text import read_json
+from pipeline.base.schema import Trained, read_json
 from pipeline.nn.net import Shapes, views
 
 ABOUT = "about"  # the member of weights.npz that describes the others, as JSON
 DIGEST = "sha256"  # the key of the description that vouches for the arrays
-FORM = {"net": {"layers": [str]}}
 REMAKE = "make it again: python -m pipeline.train"
 
 
@@ -35,7 +34,7 @@ def save_weights(path: Path, weights: Array, shapes: Shapes, about: Mapping[str,
     write_npz(path, arrays | {ABOUT: np.array(description)})
 
 
-def load_weights(path: Path, form: Any = FORM) -> tuple[dict[str, Array], dict[str, Any]]:
+def load_weights(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     """The arrays of a model file by name, and what it says about them.
 
     Raises PipelineError where the file is missing or damaged, holds numbers that are not finite, or other arrays than
@@ -44,7 +43,7 @@ def load_weights(path: Path, form: Any = FORM) -> tuple[dict[str, Array], dict[s
     arrays = read_npz(path, remake=REMAKE)
     if ABOUT not in arrays:
         raise PipelineError(f"{path} does not say what net it holds (no member {ABOUT!r}); {REMAKE}.")
-    about = read_json(str(arrays.pop(ABOUT)), path, form, REMAKE)
+    about = read_json(str(arrays.pop(ABOUT)), path, Trained, REMAKE)
     require_finite(path, arrays)
     described, found = about.get(DIGEST, "missing"), arrays_digest(arrays)
     if described != found:

@@ -7,6 +7,7 @@ net about what is drawn on it, in pad.js.
 import base64
 import json
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -175,7 +176,7 @@ CONVERTED = ("features", "normalize", "one_hot", "layout", "validation")
 def settings(about: Mapping[str, Any]) -> str:
     """Every parameter that made the net."""
     made = {f"convert.{key}": about["data"][key] for key in CONVERTED}
-    return rows((key, json.dumps(value).strip('"')) for key, value in (made | trained(about)).items())
+    return rows((key, yaml(value)) for key, value in (made | trained(about)).items())
 
 
 def trained(about: Mapping[str, Any]) -> dict[str, Any]:
@@ -207,11 +208,14 @@ def commands(about: Mapping[str, Any]) -> list[str]:
         "evaluate": {},
     }
     return [
-        " ".join(
-            [f"python -m pipeline.{stage}", *(f"-S {key}={json.dumps(v).strip(chr(34))}" for key, v in sets.items())]
-        )
+        " ".join([f"python -m pipeline.{stage}", *(f"-S {shlex.quote(f'{k}={yaml(v)}')}" for k, v in sets.items())])
         for stage, sets in stages.items()
     ]
+
+
+def yaml(value: Any) -> str:
+    """A parameter as -S reads it."""
+    return json.dumps(value, ensure_ascii=False).strip('"')
 
 
 # the pad

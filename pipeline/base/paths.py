@@ -1,0 +1,26 @@
+"""Paths that a person names: what is read is a file, and what is written is not what is read."""
+
+from pathlib import Path
+from typing import BinaryIO
+
+from pipeline.base.errors import PipelineError
+
+
+def opened(path: Path, advice: str) -> BinaryIO:
+    """A file, open to be read. Raises PipelineError, with `advice`, where there is none.
+
+    A pipe, which may have no beginning, and a device, which may have no end, are refused without being opened.
+    """
+    if path.exists() and not path.is_file():
+        raise PipelineError(f"{path} is no regular file; {advice}.")
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        raise PipelineError(f"{path} does not exist; {advice}.") from None
+
+
+def require_other(output: Path, *inputs: Path) -> None:
+    """Raise PipelineError where `output` is one of `inputs`, by whatever name or link."""
+    for path in inputs:
+        if output.exists() and path.exists() and output.samefile(path):
+            raise PipelineError(f"{output} is {path}, which is read; name another file to write.")

@@ -1,0 +1,158 @@
+"""What files say of themselves, checked before it is used: dataset.json, dataset.npz and the model file.
+
+Whoever made the file wrote the description, so nothing in it is trusted: it is short, printable, and fits together.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pipeline.base.errors import PipelineError
+from pipeline.base.text import strict_json
+
+LONGEST = 300  # letters of a text
+MOST_PARTS = 100  # of a list
+MOST_PIXELS = 256  # along a side of an image: memory and time of framing a picture grow with its square
+WIDEST = 0.64  # of the longest side: a full square has the widest stroke, 2 / pi
+
+
+def short(value: Any) -> Any:
+    """A text, a number or a list of them as it is. Raises ValueError where a part is long, or not printable."""
+    parts = value if isinstance(value, list) else [value]
+    sound = (len(text := str(part)) <= LONGEST and text.isprintable() for part in parts)
+    if len(parts) > MOST_PARTS or any(isinstance(part, dict | list) for part in parts) or not all(sound):
+        raise ValueError(f"must be printable, at most {LONGEST} letters, or a list of at most {MOST_PARTS} such parts")
+    return value
+
+
+Setting = Annotated[Any, AfterValidator(short)]
+Text = Annotated[str, Field(min_length=1), AfterValidator(short)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Size = Annotated[int, Field(ge=1, le=1 << 20)]
+Shape = Annotated[list[Annotated[int, Field(ge=1, le=MOST_PIXELS)]], Field(min_length=2, max_length=2)]
+Features = Literal["pixels", "edges", "fourier"]
+Layout = Literal["flat", "image"]
+
+
+class Part(BaseModel):
+    """What every part promises: nothing unknown, nothing converted, no infinities."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class File(Part):
+    """One of the four, which lies in the folder of dataset.json and not beyond."""
+
+    name: str = Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    bytes: int = Field(ge=0)
+    sha256: Sha256
+
+
+class DataSet(Part):
+    """dataset.json, by pipeline.download."""
+
+    name: Text
+    title: Text
+    homepage: Text
+    licence: Text
+    image_shape: Shape
+    class_names: list[Text] = Field(min_length=1, max_length=1000)
+    files: dict[Literal["train_images", "train_labels", "test_images", "test_labels"], File] = Field(min_length=4)
+
+    @model_validator(mode="after")
+    def names_differ(self) -> Self:
+        """Two classes of one name could not be told apart in any answer."""
+        if len(set(self.class_names)) < len(self.class_names):
+            raise ValueError("class_names must differ")
+        return self
+
+
+class Framing(Part):
+    """The fields of digit.framing.Framing."""
+
+    side: float
+    row: float
+    column: float
+    stroke: float
+    least_slant: float
+    most_slant: float
+
+
+class Converted(DataSet):
+    """dataset.npz, by pipeline.convert."""
+
+    features: Features
+    feature_shape: Shape
+    normalize: bool
+    one_hot: bool
+    layout: Layout
+    validation: int = Field(ge=0)
+    held_out: Literal["validation", "test"]
+    framing: Framing
+
+    @model_validator(mode="after")
+    def framing_fits(self) -> Self:
+        """What is beyond the image, or wider than long, was not measured on any digit."""
+        rows, columns = self.image_shape
+        digit = self.framing
+        within = 1 <= digit.side <= max(rows, columns) and 0 <= digit.row <= rows and 0 <= digit.column <= columns
+        if not (within and 0 < digit.stroke <= WIDEST * digit.side):
+            raise ValueError(f"framing must be that of digits in images of {rows} x {columns} pixels")
+        return self
+
+
+class Source(Converted):
+    """dataset.npz, as the model file remembers it."""
+
+    sha256: Sha256
+
+
+class Net(Part):
+    """What decides a net but its weights."""
+
+    layers: list[Text] = Field(min_length=1, max_length=MOST_PARTS)
+    input_shape: list[Size] = Field(min_length=3, max_length=3)
+    classes: Size
+    arithmetic: Text
+    loss: Text
+
+
+class Trained(Part):
+    """weights.npz, by pipeline.train."""
+
+    net: Net
+    params: dict[Text, Setting]
+    data: Source
+    sha256: Sha256
+    curves: dict[Text, Sha256] | None = None
+
+    @model_validator(mode="after")
+    def net_fits_data(self) -> Self:
+        """The net takes what the data set holds, and has an output for each class."""
+        expected = [1, *self.data.feature_shape]
+        if self.net.input_shape != expected or self.net.classes != len(self.data.class_names):
+            raise ValueError(f"net must take {expected} and tell {len(self.data.class_names)} classes, as data says")
+        return self
+
+
+def read_json(content: str | bytes, where: Path, model: type[BaseModel], remake: str) -> dict[str, Any]:
+    """The JSON object in `content`, which `where` holds. Raises PipelineError where it is none or does not fit."""
+    try:
+        tree = json.loads(content)
+        strict_json(tree)  # what is shown again later can be: no NaN, no half of a letter
+        model.model_validate(tree)
+    except ValidationError as error:
+        raise PipelineError(f"{where}: what it says of itself does not fit: {misfit(error)}; {remake}.") from None
+    except (ValueError, RecursionError) as error:
+        raise PipelineError(f"{where}: what it says of itself is no JSON: {error}; {remake}.") from None
+    return dict(tree)
+
+
+def misfit(error: ValidationError) -> str:
+    """The first thing wrong: 'data.framing.side: Input should be less than or equal to 256, found 400'."""
+    first = error.errors(include_url=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    found = "" if isinstance(first["input"], dict) else f", found {first['input']!r:.60}"
+    return f"{f'{place}: ' if place else ''}{first['msg'].removeprefix('Value error, ')}{found}"
