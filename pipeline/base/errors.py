@@ -25,9 +25,14 @@ class Stopped(BaseException):
         self.signal_number = signal_number
 
 
+def printable(text: str) -> str:
+    """`text` without what a terminal would obey, such as escapes and newlines."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def one_line(error: Exception) -> str:
     """The message, whatever a damaged file put into it: nothing that a terminal would obey, and no flood."""
-    line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(str(error).split()))
+    line = printable(" ".join(str(error).split()))
     return line if len(line) <= 2 * HALF else f"{line[:HALF]} ... {line[-HALF:]}"
 
 

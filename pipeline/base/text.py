@@ -20,8 +20,8 @@ def strict_json(content: Any) -> bytes:
 def read_json(content: str | bytes, where: Path, form: Any, remake: str) -> dict[str, Any]:
     """The JSON object in `content`, which `where` holds. Raises PipelineError where it is none, or not of that form.
 
-    A form is a type, a set of texts to choose from, the pattern of a text, [the form of all elements], or
-    {key: form} for keys that must be there; others may.
+    A form is a type, a set of texts to choose from, the pattern of a text, [the form of all elements], or {key: form}
+    for keys that must be there; others may. A text must be printable, because it may reach a terminal.
     """
     try:
         tree = json.loads(content)
@@ -49,7 +49,7 @@ def fits(value: Any, form: Any) -> bool:
     """Whether a value without parts is of that form."""
     match form:
         case type():
-            return type(value) is form
+            return type(value) is form and (not isinstance(value, str) or value.isprintable())
         case set():
             return type(value) is str and value in form
         case re.Pattern():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.base.errors import PipelineError, one_line, reports_errors
+from pipeline.base.errors import PipelineError, one_line, printable, reports_errors
 
 if TYPE_CHECKING:  # the rest is imported where it is used: help need not wait for it
     from pipeline.base.arrays import Array
@@ -92,7 +92,7 @@ def look(files: list[Path], data: Mapping[str, Any]) -> Iterator[tuple[str, "Arr
                     content = file.read(LARGEST_FILE + 1)
             yield str(path), digit(content, str(path), tuple(data["image_shape"]), Framing(**data["framing"]))
         except OSError as error:
-            typer.echo(f"error: {path} cannot be read: {error.strerror}.", err=True)
+            typer.echo(f"error: {printable(str(path))} cannot be read: {error.strerror}.", err=True)
         except PipelineError as error:
             typer.echo(f"error: {one_line(error)}", err=True)
 
@@ -121,7 +121,7 @@ def lines(answers: list[dict[str, Any]]) -> Iterator[str]:
     word = max((len(one["class"]) for answer in answers for one in answer["classes"]), default=0)
     for answer in answers:
         told = "   ".join(f"{one['class']:{word}} {one['probability']:6.1%}" for one in answer["classes"])
-        yield f"{answer['picture']:{name}}  {told}\n"
+        yield f"{printable(answer['picture']):{name}}  {told}\n"
 
 
 if __name__ == "__main__":
