@@ -276,10 +276,25 @@ def test_C6_a_second_member(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"<html></html>" * 9, zlib.compress(GOOD), GOOD, b"PK\x03\x04" * 9], ids=["html", "zlib", "idx", "zip"]
+    ("content", "found"),
+    [
+        (b"<html></html>" * 9, "3c 68, which is HTML;"),
+        (b"\xef\xbb\xbf\r\n<html>", "ef bb, which is HTML;"),
+        (zlib.compress(GOOD), "78 9c;"),
+        (GOOD, "00 00, which is IDX: its name should not end in .gz;"),
+        (b"PK\x03\x04" * 9, "50 4b;"),
+        (b"\x00", "00;"),
+    ],
 )
-def test_C2_what_is_no_gzip_at_all(content, tmp_path):
-    file_refusal(tmp_path / "images.gz", content, "expected a sound gzip file, found incorrect header check")
+def test_C2_what_is_no_gzip_at_all(content, found, tmp_path):
+    file_refusal(tmp_path / "images.gz", content, f"expected gzip, 1f 8b at byte 0, found {found}")
+
+
+def test_C2_C3_damage_is_located_to_the_block(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.datasets.idx.BLOCK", 16)
+    (tmp_path / "images.gz").write_bytes(PACKED[:-8] + bytes(8))
+    with pytest.raises(PipelineError, match=f"incorrect data check after byte {(len(PACKED) - 5) // 16 * 16};"):
+        gunzip(tmp_path / "images.gz", 1000)
 
 
 def test_every_bit_flipped_in_a_gzip_file_is_refused_or_harmless(tmp_path):
