@@ -5,7 +5,6 @@ touch the disk. Hence nothing to resume, and no process waits for another's down
 """
 
 import contextlib
-import hashlib
 import random
 import sys
 import threading
@@ -19,6 +18,7 @@ from tqdm import tqdm
 
 from pipeline.base.errors import PipelineError
 from pipeline.base.files import sweep, write_bytes
+from pipeline.base.provenance import digest, sha256
 from pipeline.datasets.patience import in_time
 from pipeline.datasets.registry import File
 from pipeline.datasets.transport import Failure, Head, open_url, shown
@@ -59,15 +59,13 @@ def fetch(file: File, folder: Path, mirrors: list[str], patience: Patience = PAT
     reasons = []
     end = patience.clock() + patience.total
     for mirror in list(mirrors):
-        url = f"{mirror.rstrip('/')}/{file.name}"
-        begin = patience.clock()
+        url, begin = f"{mirror.rstrip('/')}/{file.name}", patience.clock()
         try:
             content = _from_mirror(file, url, patience, end)
         except Failure as failure:
             reasons.append(f"{shown(url)}: {failure}")
             if failure.again or patience.clock() - begin > patience.read:
-                mirrors.remove(mirror)
-                mirrors.append(mirror)
+                mirrors.append(mirrors.pop(mirrors.index(mirror)))
         else:
             write_bytes(target, content)
             return shown(url)
@@ -81,10 +79,8 @@ def fetch(file: File, folder: Path, mirrors: list[str], patience: Patience = PAT
 def is_kept(file: File, target: Path) -> bool:
     """Whether `target` holds exactly `file`."""
     try:
-        if target.stat().st_size != file.bytes:  # nor is it a pipe, then, which to open might wait for ever
-            return False
-        with target.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest() == file.sha256
+        # the size first: a pipe has none, and to open one might wait for ever
+        return target.stat().st_size == file.bytes and sha256(target) == file.sha256
     except OSError:  # what cannot be read is replaced
         return False
 
@@ -151,14 +147,13 @@ def _longest(file: File, head: Head) -> int:
 def _verified(file: File, head: Head, content: bytes) -> bytes:
     """The bytes of `file`, as they came or, where the server says that it compressed them on the way, inflated."""
     for candidate in (content, _gunzipped(content, file.bytes) if "gzip" in head.encoding else b""):
-        if len(candidate) == file.bytes and hashlib.sha256(candidate).hexdigest() == file.sha256:
+        if len(candidate) == file.bytes and digest(candidate) == file.sha256:
             return candidate
     hint = f", got {head.kind}" if head.kind.startswith("text/") else ""
     if len(content) > _longest(file, head):
         raise Failure(f"sent more than {file.bytes} bytes{hint}")
     cut_short = len(content) < file.bytes and not hint
-    digest = hashlib.sha256(content).hexdigest()
-    raise Failure(f"sent {len(content)} bytes with SHA-256 {digest}{hint}", again=cut_short)
+    raise Failure(f"sent {len(content)} bytes with SHA-256 {digest(content)}{hint}", again=cut_short)
 
 
 def _gunzipped(content: bytes, limit: int) -> bytes:

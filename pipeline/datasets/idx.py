@@ -7,7 +7,7 @@ Source: Y. LeCun, C. Cortes, C. J. C. Burges, "The MNIST database of handwritten
 import gzip
 import math
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -106,26 +106,14 @@ def read_idx(path: Path, limit: int = LARGEST) -> Array:
             promised = read_header(first, str(path)).size
             if promised > limit:
                 raise unsound(path, f"a header that promises at most {limit} bytes", str(promised))
-            return decode_idx(_gather(bytearray(first), blocks, promised, path), str(path))
+            content = bytearray(first)
+            for block in blocks:
+                content += block
+                if len(content) > promised:
+                    raise unsound(path, f"{promised} bytes", "more")
+            return decode_idx(content, str(path))
     except FileNotFoundError:
         raise PipelineError(f"{path} does not exist; {REMAKE.removeprefix('delete it and ')}.") from None
-
-
-def gunzip(path: Path, limit: int) -> bytearray:
-    """What the gzip file `path` holds: a single member of at most `limit` bytes and nothing else.
-
-    Raises PipelineError for anything else; a file that would inflate to more costs no more than `limit`.
-    """
-    with path.open("rb") as file:
-        return _gather(bytearray(), inflate(file, str(path)), limit, path)
-
-
-def _gather(gathered: bytearray, blocks: Iterable[bytes], limit: int, path: Path) -> bytearray:
-    for block in blocks:
-        gathered += block
-        if len(gathered) > limit:
-            raise unsound(path, f"{limit} bytes", "more")
-    return gathered
 
 
 def inflate(file: IO[bytes], where: str) -> Iterator[bytes]:
