@@ -19,27 +19,30 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
 
     What is fetched is only accepted if it is, by SHA-256, the file that was published.
     The environment variable PIPELINE_MIRRORS names more places to look in first: URLs of folders, separated by spaces.
+    A URL begins with http:, https: or file:. Write the folder of a file: URL as it is, with its spaces, #, ? and %.
 
-    Example: PIPELINE_MIRRORS=file:///mnt/mnist/ python -m pipeline.download -S download.dataset=mnist
+    Example: PIPELINE_MIRRORS="file:///mnt/my files/" python -m pipeline.download -S download.dataset=mnist
     """
     basis = Basis()
     settings = basis.read(lambda: load_params(params, overrides, Download))
     from pipeline.base.files import write_json
     from pipeline.datasets.fetch import fetch  # takes longer to import than --help should
     from pipeline.datasets.registry import DATASETS
+    from pipeline.datasets.transport import split_urls
 
     name, raw = settings.dataset, Path("data/raw")
     dataset = DATASETS[name]
     (raw / "dataset.json").unlink(missing_ok=True)  # until all four are there, nothing says what they are
-    mirrors = [*os.environ.get("PIPELINE_MIRRORS", "").split(), *dataset.mirrors]
-    for file in dataset.files.values():
-        typer.echo(f"{file.name:<27} {fetch(file, raw, mirrors)}")
+    mirrors = [*split_urls(os.environ.get("PIPELINE_MIRRORS", "")), *dataset.mirrors]
+    sources = {file.name: fetch(file, raw, mirrors) for file in dataset.files.values()}
     files = {
         role: {"name": file.name, "bytes": file.bytes, "sha256": file.sha256} for role, file in dataset.files.items()
     }
     about = {key: value for key, value in dataset._asdict().items() if key != "mirrors"}
     with basis.unaltered():
         write_json(raw / "dataset.json", about | {"name": name, "files": files})
+    for file_name, source in sources.items():  # last, because nobody may read it: then all is done
+        typer.echo(f"{file_name:<27} {source}")
 
 
 if __name__ == "__main__":

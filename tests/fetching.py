@@ -38,7 +38,7 @@ def refusal(folder, mirrors, patience):
     """The message when every mirror fails; also checks that nothing, not even a temporary file, is left."""
     before = {name: (folder / name).read_bytes() for name in names(folder)}
     with pytest.raises(PipelineError) as refused:
-        fetch(FILE, folder, mirrors, patience)
+        fetch(FILE, folder, list(mirrors), patience)
     assert {name: (folder / name).read_bytes() for name in names(folder)} == before
     message = str(refused.value)
     assert "\n" not in message

@@ -78,24 +78,42 @@ FOUR = np.ones((4, 6), np.float32)
 @pytest.mark.parametrize(
     ("images", "labels", "said"),
     [
-        (FOUR, [0, 1, -1, 2], "test_labels are not of 5 classes"),
-        (FOUR, [0, 1, 5, 2], "test_labels are not of 5 classes"),
-        (FOUR, [0, 1, 0.5, 2], "test_labels are not of 5 classes"),
-        (FOUR, [0, 1, np.nan, 2], "test_labels are not of 5 classes"),
-        (FOUR, np.eye(4, 6), "test_labels are not of 5 classes"),
-        (FOUR, np.eye(4, 5) / 2, "test_labels are not of 5 classes"),
-        (FOUR, np.eye(4, 5)[:, None], "test_labels are not of 5 classes"),
-        (FOUR, np.array(list("abcd")), "test_labels are not of 5 classes"),
-        (FOUR, [0, 1, 2], r"4 test images and labels of shape \(3,\)"),
-        (FOUR, np.array(1), r"4 test images and labels of shape \(\)"),
-        (FOUR[:, :5], range(4), r"of shape \(4, 5\), expected numbers of shape N x 6 or N x 1 x 2 x 3"),
-        (FOUR[:, 0], range(4), r"of shape \(4,\), expected"),
-        (FOUR.reshape(4, 2, 3), range(4), r"of shape \(4, 2, 3\), expected"),
-        (FOUR.astype(str), range(4), r"test_images is <U.* expected"),
-        (FOUR * np.float32(np.nan), range(4), "test_images holds NaN or infinity"),
-        (FOUR * -np.float32(np.inf), range(4), "test_images holds NaN or infinity"),
-        (FOUR.astype(np.uint8), range(4), "the images of train and test are not of one form"),
-        (FOUR.reshape(4, 1, 2, 3), range(4), "the images of train and test are not of one form"),
+        (
+            FOUR,
+            [0, 1, -1, 2],
+            r"whole numbers from 0 to 4, or one-hot rows of 5, found int64 of shape \(4,\), -1 to 2;",
+        ),
+        (FOUR, [0, 1, 5, 2], r"whole numbers from 0 to 4, or one-hot rows of 5, found int64 of shape \(4,\), 0 to 5;"),
+        (FOUR, [0, 1, 0.5, 2], "test_labels: expected whole numbers from 0 to 4, or one-hot rows of 5, found "),
+        (FOUR, [0, 1, np.nan, 2], "test_labels: expected whole numbers from 0 to 4, or one-hot rows of 5, found "),
+        (FOUR, np.eye(4, 6), "test_labels: expected whole numbers from 0 to 4, or one-hot rows of 5, found "),
+        (FOUR, np.eye(4, 5) / 2, "test_labels: expected whole numbers from 0 to 4, or one-hot rows of 5, found "),
+        (FOUR, np.eye(4, 5)[:, None], "test_labels: expected whole numbers from 0 to 4, or one-hot rows of 5, found "),
+        (FOUR, np.empty((4, 0)), "or one-hot rows of 5, found float64 of shape"),
+        (FOUR, np.array(list("abcd")), "test_labels: expected whole numbers from 0 to 4, or one-hot rows of 5, found "),
+        (FOUR, [0, 1, 2], r"test_labels: expected 4 labels, one an image, found shape \(3,\)"),
+        (FOUR, np.array(1), r"expected 4 labels, one an image, found shape \(\)"),
+        (FOUR[:, :5], range(4), r"float64 of shape N x 6 or N x 1 x 2 x 3, found float32 of shape \(4, 5\)"),
+        (FOUR[:, 0], range(4), r"found float32 of shape \(4,\)"),
+        (FOUR.reshape(4, 2, 3), range(4), r"found float32 of shape \(4, 2, 3\)"),
+        (FOUR.astype(str), range(4), r"test_images: expected uint8, float32, float64 of shape .* found <U"),
+        (FOUR.astype(np.int32), range(4), "expected uint8, float32, float64 of shape .* found int32 of shape"),
+        (FOUR.astype(np.int8), range(4), "found int8 of shape"),
+        (FOUR.astype(np.float16), range(4), "found float16 of shape"),
+        (FOUR * np.float32(np.nan), range(4), "test_images: expected pixels from .* found nan to nan"),
+        (FOUR * -np.float32(np.inf), range(4), "expected pixels from .* found -inf to -inf"),
+        (np.where(np.eye(4, 6), np.nan, FOUR), range(4), "found nan to nan"),
+        (FOUR * (2**20 + 1), range(4), "expected pixels from -1048576 to 1048576, found 1.04858e.06 to .*; scale them"),
+        (
+            FOUR.astype(np.uint8),
+            range(4),
+            "expected images of one form, found .* against float32 of shape .* in train_images",
+        ),
+        (
+            FOUR.reshape(4, 1, 2, 3),
+            range(4),
+            "expected images of one form, found .* against float32 of shape .* in train_images",
+        ),
     ],
 )
 def test_E2_what_does_not_fit_the_description_is_refused(tmp_path, images, labels, said):
@@ -151,6 +169,9 @@ def test_load_mnist_gives_the_tutorials_arrays(raw, normalized, flat, one_hot):
     assert images.shape == ((20, 12) if flat else (20, 1, 3, 4))
     assert labels.shape == ((20, 2) if one_hot else (20,))
     assert len(test_images) == len(test_labels) == 10
+    for array in (images, labels, test_images, test_labels):
+        array += 1  # the tutorials change them in place
+        assert array.flags.c_contiguous
 
 
 def refused(raw, name: str, array, pattern: str) -> None:
@@ -191,7 +212,8 @@ def test_E8_an_empty_split_is_refused(tmp_path):
     empty = a.Split(np.empty((0, 6), np.float32), np.empty(0, np.int64))
     a.save_dataset(tmp_path / "d.npz", {"test": empty}, {})
     with pytest.raises(
-        PipelineError, match=r"test_images is float32 of shape \(0, 6\), expected numbers of shape N x 6 or"
+        PipelineError,
+        match=r"test_images: expected uint8, float32, float64 of shape .* found float32 of shape \(0, 6\)",
     ):
         a.load_splits(tmp_path / "d.npz", ABOUT, ["test"])
 
@@ -228,6 +250,15 @@ def test_a_missing_description_says_what_to_run(tmp_path):
         PipelineError, match=r"dataset.json does not exist; fetch it again: python -m pipeline.download"
     ):
         load_raw(tmp_path)
+
+
+@pytest.mark.parametrize("title", ["\x1b[2J", "a\nb", "\u202e", "\x9b"])
+def test_a_title_that_a_terminal_would_obey_is_refused(raw, title):
+    about = json.loads((raw / "dataset.json").read_text())
+    (raw / "dataset.json").write_text(json.dumps(about | {"title": title}))
+    with pytest.raises(PipelineError, match=r"what it says of itself has '.*' for title; fetch it again") as refused:
+        load_raw(raw)
+    assert str(refused.value).isprintable()
 
 
 def test_C17_a_sound_file_that_is_another_one_is_refused(raw):

@@ -1,5 +1,6 @@
 """The stage, run as a person runs it: rows D59 to D61 of the fault table, and what it writes."""
 
+import errno
 import json
 import os
 import shutil
@@ -10,11 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
 from fault_server import HANG, head, reply
-from fetching import names
+from fetching import names, raising
 
 from pipeline import download
 from pipeline.datasets.registry import DATASETS
+from pipeline.datasets.transport import split_urls
 
 ROOT = Path(__file__).parents[1]
 
@@ -85,6 +88,19 @@ def test_the_stage_writes_what_the_registry_says_and_where_each_file_came_from(r
     run_stage("download.dataset=digits")
     assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == ["kept"] * 4
     assert (raw / "dataset.json").read_bytes() == about
+
+
+def test_D76_the_mirrors_of_the_environment_are_read_as_people_write_them():
+    text = " file:///my files/a file/\n http://a/  FILE:///C# 100%/ https://user:p w@b/ \t"
+    assert split_urls(text) == ["file:///my files/a file/", "http://a/", "FILE:///C# 100%/", "https://user:p w@b/"]
+    assert split_urls(" ") == []
+
+
+def test_T17_all_is_done_before_the_first_line_that_nobody_may_read(raw, monkeypatch):
+    monkeypatch.setattr(typer, "echo", raising(BrokenPipeError(errno.EPIPE, "Broken pipe")))
+    with pytest.raises(SystemExit):
+        run_stage("download.dataset=digits")
+    assert len(names(raw)) == 5
 
 
 def test_the_mirrors_of_the_environment_come_first(raw, server, monkeypatch, capsys):

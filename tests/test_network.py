@@ -3,14 +3,16 @@
 import errno
 import os
 import socket
+import sys
 import threading
 import time
 
 import pytest
 from fault_server import redirect, reply, serving
-from fetching import FILE, FLIPPED, GOOD, HTML, closed_port, names, refusal
+from fetching import FILE, FLIPPED, GOOD, HTML, closed_port, names, raising, refusal
 
 from pipeline.datasets.fetch import fetch
+from pipeline.datasets.transport import shown
 
 # D1 to D4: no connection
 
@@ -114,7 +116,7 @@ def test_D23_a_redirect_from_https_to_http_is_refused(authority, server, folder,
     plain = server.mirror(reply(GOOD))
     with serving(authority.context()) as secure:
         message = refusal(folder, [secure.mirror(redirect(f"{plain}/x?signature=secret"))], patience)
-    assert f"redirects to {plain}/x, which is refused" in message
+    assert f"redirects to {plain}/x?***, which is refused" in message
     assert server.requests == []
 
 
@@ -127,17 +129,35 @@ def test_D23_a_redirect_from_http_to_https_and_another_host_is_followed(authorit
 # D72 to D76: what the environment says
 
 
-def test_D72_a_dead_proxy(server, folder, patience, monkeypatch):
-    monkeypatch.setenv("HTTP_PROXY", closed_port())
-    assert "Connection refused" in refusal(folder, [server.mirror(reply(GOOD))], patience)
+def test_D72_a_dead_proxy_is_named(server, folder, patience, monkeypatch):
+    proxy = closed_port()
+    monkeypatch.setenv("HTTP_PROXY", proxy.replace("//", "//me:secret@"))
+    message = refusal(folder, [server.mirror(reply(GOOD))], patience)
+    assert f"Connection refused, through the proxy {proxy.replace('//', '//***@')}" in message
     assert server.requests == []
 
 
-@pytest.mark.parametrize("proxy", ["http://[", "what://me:secret@x", "http://me:secret@:0/"], ids="D72-{}".format)
+def test_D72_a_proxy_that_refuses_is_named(server, folder, patience, monkeypatch):
+    mirror = server.mirror(reply(b"", 407))
+    monkeypatch.setenv("HTTP_PROXY", server.root)
+    reason = f"HTTP 407 Proxy Authentication Required, through the proxy {server.root}"
+    assert reason in refusal(folder, [mirror], patience)
+
+
+def test_D72_a_socks_proxy_says_what_to_install(folder, patience, monkeypatch):
+    monkeypatch.setitem(sys.modules, "socks", None)
+    monkeypatch.setenv("HTTP_PROXY", "socks5h://me:secret@127.0.0.1:9")
+    message = refusal(folder, ["http://127.0.0.1:9/"], patience)
+    assert (
+        "the proxy socks5h://***@127.0.0.1:9 speaks SOCKS, which needs one more package: pip install pysocks" in message
+    )
+
+
+@pytest.mark.parametrize("proxy", ["http://[", "what://me@x", "http://me@:0/", "http://x:99999"], ids="D72-{}".format)
 def test_a_garbage_proxy(proxy, server, folder, patience, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", proxy)
     message = refusal(folder, [server.mirror(reply(GOOD))], patience)
-    assert "secret" not in message
+    assert "is not of the form http://host:port; correct http_proxy" in message or "not a URL" in message
 
 
 def test_D72_a_proxy_that_lives_is_used(server, folder, patience, monkeypatch):
@@ -194,11 +214,87 @@ def test_D75_a_password_in_the_url_goes_to_that_host_alone_and_is_not_printed(se
         assert not any("authorization" in request.lower() for request in elsewhere.requests)
 
 
-def test_D76_a_file_url_is_a_mirror(tmp_path, folder, patience):
-    mirror = tmp_path / "a folder, 100 %"
+# where a secret may stand in what somebody writes: {} is the secret
+WRITTEN = [
+    "user:{}@h/x/",
+    "http:/user:{}@h/",
+    "http:user:{}@h/",
+    "http:///user:{}@h/",
+    "file://user:{}@h/",
+    "file:///user:{}@h/",
+    "http://user:{}@h/",
+    "HTTP://user:{}@h:port/",
+    "http://{}@h/",
+    "http://{}:@h/",
+    "http://{}:x-oauth-basic@h/",
+    "http://user:{}@",
+    "http://user:{}@h/x@y/",
+    "http://user:{}@[::1/",
+    "http://http://user:{}@h/",
+    "http//user:{}@h/",
+    "://user:{}@h/",
+    "//user:{}@h/",
+    "htp://user:{}@h/",
+    "ftp://user:{}@h/",
+    "socks5://user:{}@h/",
+    "socks://user:{}@h/",
+    "http://user:{}@a..b/",
+    "http://user:{}@h:99999/",
+    "https://h/x?token={}",
+    "https://h/x/?a=b&token={}",
+    "https://h/x#{}",
+    "https://h/x;token={}",
+    "https://h/x&token={}",
+    "https://h?token={}",
+    "https://h&token={}",
+    "https://h/token={}",
+    "https://h/x%3Ftoken%3D{}",
+    "?token={}",
+    "/x?token={}",
+]
+BETWEEN = ["", *"/?#@ :%\\;&=[]^\t\x1bü", "//", "%40", "%2F", "@h/", " http:"]
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+def test_D75_no_message_shows_what_may_be_a_password_or_a_token(written, folder, patience, monkeypatch):
+    """Digits, because they might be a port; cut in two by whatever may end a part of a URL."""
+    monkeypatch.setattr(socket, "getaddrinfo", raising(socket.gaierror(socket.EAI_NONAME, "unknown name")))
+    patience = patience._replace(tries=1)
+    for between in BETWEEN:
+        url = written.format(f"9371{between}9372")
+        assert "937" not in refusal(folder, [url], patience)
+        monkeypatch.setenv("HTTP_PROXY", url)
+        assert "937" not in refusal(folder, ["http://127.0.0.1:9/"], patience)
+        monkeypatch.delenv("HTTP_PROXY")
+
+
+@pytest.mark.parametrize("url", ["http://user:secret/", "http:/user:secret", "user:secret", "https://user:secret:1/x"])
+def test_D75_a_forgotten_host_does_not_show_the_password(url, folder, patience):
+    assert "secret" not in refusal(folder, [url], patience)
+
+
+SHOWN = {
+    "https://host:8080/a/b c": "https://host:8080/a/b c",
+    "http://me:secret@[::1]:80/x?a=b": "http://***@[::1]:80/x?***",
+    "file:///mnt/C#/a? b:c": "file:///mnt/C#/a? b:c",
+    "/mnt/mnist": "/mnt/mnist",
+    "http://a/\x1b[2J\n\u202e": "http://a/?[2J??",
+}
+
+
+@pytest.mark.parametrize(("url", "message"), SHOWN.items())
+def test_D75_what_is_no_secret_is_shown(url, message):
+    assert shown(url) == message
+
+
+@pytest.mark.parametrize("name", ["a folder, 100 %", "C#", "a?b", "100%41", "a;b=c@d&e", "ü"])
+def test_D76_a_file_url_is_a_mirror_as_people_write_it_and_as_programs_do(name, tmp_path, folder, patience):
+    mirror = tmp_path / name
     mirror.mkdir()
     (mirror / FILE.name).write_bytes(GOOD)
-    assert fetch(FILE, folder, [mirror.as_uri() + "/"], patience) == f"{mirror.as_uri()}/{FILE.name}"
+    for url in (mirror.as_uri() + "/", f"file://{mirror}", f"FILE://localhost{mirror}/", f"file:{mirror}"):
+        assert fetch(FILE, folder, [url], patience) != "kept"
+        (folder / FILE.name).unlink()
 
 
 @pytest.mark.parametrize(
@@ -209,14 +305,15 @@ def test_D76_a_file_url_is_a_mirror(tmp_path, folder, patience):
         ("C:\\mnist", "a folder is file:///its/path/"),
         ("", "a folder is file:///its/path/"),
         ("ftp://127.0.0.1", "not a URL with https:"),
-        ("file://mnt/mnist", "names a host, mnt"),
+        ("file://mnt/mnist", "names a host"),
         ("file:///nonexistent", "No such file or directory"),
         ("file:///etc/passwd", "Not a directory"),
         ("file:///%00", "null byte"),
-        ("http://", "No host supplied"),
-        ("http://[", "Invalid IPv6 URL"),
-        ("http://127.0.0.1:99999", "99999"),
-        ("http://a..b", "label"),
+        ("http://", "not a URL of the form https://host/folder/"),
+        ("http://[", "not a URL of the form"),
+        ("http://127.0.0.1:99999", "not a URL of the form"),
+        ("http://a..b", "not a URL of the form"),
+        ("http://a/ /mnt/mnist", "a space as %20"),
     ],
     ids="D76-{}".format,
 )

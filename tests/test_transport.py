@@ -1,11 +1,11 @@
 """Rows D10 to D52 of the fault table: whatever a mirror replies, the right bytes or none, and then the next mirror."""
 
-import contextlib
 import datetime
 import gc
 import gzip
 import hashlib
 import itertools
+import threading
 from email.utils import format_datetime
 
 import pytest
@@ -35,7 +35,7 @@ REPLIES = {
     "D22-html-with-status-200": (reply(HTML, 200, "Content-Type: text/html"), 1, "got text/html"),
     "D23-to-file": (redirect("file:///etc/passwd"), 1, "redirects to file:///etc/passwd, which is refused"),
     "D23-to-ftp": (redirect("ftp://127.0.0.1/x"), 1, "redirects to ftp://127.0.0.1/x, which is refused"),
-    "D23-to-nonsense": (redirect("http://["), 1, "Invalid IPv6 URL"),
+    "D23-to-nonsense": (redirect("http://["), 1, "not a URL of the form"),
     "D24-empty": (reply(b""), AGAIN, "sent 0 bytes"),
     "D25-204": ([head(204)], 1, "HTTP 204 No Content"),
     "D26-206-unasked": (reply(GOOD, 206, f"Content-Range: bytes 0-{len(GOOD) - 1}/{len(GOOD)}"), 1, "HTTP 206"),
@@ -148,6 +148,35 @@ def test_D16_no_try_begins_after_the_total_time(server, folder, waits):
     assert server.asked(mirrors[-1]) == 0
 
 
+SICK = {  # mirrors that are down or slow
+    "refuses": [RESET],
+    "is-busy": reply(b"", 503),
+    "says-nothing": [HANG],
+    "never-ends": [head(200, LENGTH), *itertools.chain(*((b"x", 0.05) for _ in GOOD))],
+}
+
+
+@pytest.mark.parametrize("script", SICK.values(), ids=SICK)
+def test_D42_D44_a_mirror_that_is_down_or_slow_is_asked_last_for_the_next_file(script, server, folder, patience):
+    mirrors = [sick, good] = [server.mirror(script), server.mirror(reply(GOOD))]
+    fetch(FILE, folder, mirrors, patience._replace(tries=1))
+    assert mirrors == [good, sick]
+
+
+def test_a_mirror_that_lacks_one_file_is_still_asked_first(server, folder, patience):
+    mirrors = [partial, good] = [server.mirror(reply(b"", 404)), server.mirror(reply(GOOD))]
+    fetch(FILE, folder, mirrors, patience)
+    assert mirrors == [partial, good]
+
+
+def test_D42_what_is_waited_for_is_said_after_a_while(server, folder, patience, capsys, monkeypatch):
+    monkeypatch.setattr(threading.Timer, "start", lambda self: self.interval == 5 and self.function(*self.args))
+    silent = server.mirror([HANG])
+    refusal(folder, [silent], patience._replace(tries=2))
+    lines = [f"waiting for {silent}/{FILE.name} (try {number} of 2)\n" for number in (1, 2)]
+    assert capsys.readouterr().err == "".join(lines)
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308], ids="D20-{}".format)
 def test_a_redirect_is_followed(status, server, folder, patience):
     good = server.mirror(reply(GOOD))
@@ -198,15 +227,9 @@ def test_D27_a_provisional_reply_first_gives_the_right_bytes_or_the_next_mirror(
 
 def test_D28_an_endless_reply_is_left_after_little_more_than_the_file(server, folder, patience, monkeypatch):
     received = []
-    monkeypatch.setattr("pipeline.datasets.fetch.tqdm", lambda **_: Progress(received))
+    monkeypatch.setattr("tqdm.tqdm.update", lambda _, count: received.append(count))
     refusal(folder, [server.mirror([head(), ENDLESS])], patience)
     assert sum(received) < len(GOOD) + 20_000
-
-
-class Progress(contextlib.nullcontext):
-    def __init__(self, received):
-        super().__init__(self)
-        self.update = received.append
 
 
 def test_D31_a_body_cut_short_is_asked_for_again(server, folder, patience, waits):

@@ -55,7 +55,7 @@ D38 | sound gzip of other data | refused by SHA-256
 D39 | Content-Encoding: gzip on a file that is one | the file as published, still packed
 D40 | compressed once more on the way | unpacked once, within bounds, or refused
 D41 | a Content-Encoding that lies | right bytes or refusal
-D42 | the header never comes | left in time
+D42 | the header never comes | left in time; stderr says what is waited for; asked last for the next file
 D43 | the body stalls | left in time
 D44 | a byte now and then | left when the total time or the least speed says so
 D45 | connection reset at any point | asked again
@@ -85,10 +85,10 @@ D68 | target cut short or too long | fetched again
 D69 | target with a flipped bit | fetched again
 D70 | a folder or a pipe as target | both are left alone and named
 D71 | a symbolic or hard link as target | replaced, never written through
-D72 | a proxy that is dead or garbage | as D1
+D72 | a proxy that is dead or garbage, or lacks PySocks | as D1; the proxy is named
 D73 | NO_PROXY | heeded
 D74 | a bundle of authorities that is missing or none | next mirror
-D75 | passwords in .netrc or a mirror's URL | sent to no other host, never printed
+D75 | passwords and tokens in .netrc or the URL of a mirror or a proxy | sent to no other host, never printed
 D76 | file: or a path as mirror | file: is read, within time and size; a path is refused with advice
 D77 | offline, the files are there | no socket is opened
 D78 | offline, they are not | one line
@@ -97,7 +97,7 @@ D80 | umask 077 or 000 | heeded
 
 # Convert
 C1 | missing or empty file | refused with the command that makes it
-C2 | gzip cut short, or none | refused
+C2 | gzip cut short, or none | refused, with the place, and what it seems to be
 C3 | gzip with a wrong CRC | refused
 C4 | gzip with a wrong length | refused
 C5 | bytes after the gzip member | refused

@@ -19,6 +19,8 @@ from pipeline.base.schema import Converted, read_json
 ABOUT = "about"  # the member of dataset.npz that describes the others, as JSON
 REMAKE = "make it again: python -m pipeline.convert"
 BRIGHTEST = 255
+KINDS = ("uint8", "float32", "float64")  # of images
+LARGEST = 1 << 20  # size of a pixel: far above what pixels and features have, far below what sums of products overflow
 BLOCK = 4096  # images normalized at a time, so that no second copy of a whole split is ever held
 
 
@@ -90,35 +92,47 @@ def load_splits(path: Path, data: dict[str, Any], names: Iterable[str]) -> list[
     for name, split in zip(names, splits, strict=True):
         require_images(path, name, split.images, data["feature_shape"])
         require_labels(path, name, split, len(data["class_names"]))
-        if (split.images.shape[1:], split.images.dtype) != (splits[0].images.shape[1:], splits[0].images.dtype):
-            raise PipelineError(f"{path}: the images of {names[0]} and {name} are not of one form; {REMAKE}.")
+        found, expected = (
+            f"{array.dtype} of shape N x {array.shape[1:]}" for array in (split.images, splits[0].images)
+        )
+        if found != expected:
+            found = f"{found} against {expected} in {names[0]}_images"
+            raise PipelineError(f"{path}: {name}_images: expected images of one form, found {found}; {REMAKE}.")
     return [Split(split.images, class_indices(split.labels)) for split in splits]
 
 
 def require_images(path: Path, name: str, images: Array, shape: Sequence[int]) -> None:
-    """Raise PipelineError unless there are images, flat or of one channel, of `shape` (Y, X), and all are numbers."""
-    if images.dtype.kind not in "fiu" or images.shape[1:] not in ((math.prod(shape),), (1, *shape)) or not len(images):
-        expected = f"numbers of shape N x {math.prod(shape)} or N x 1 x {' x '.join(map(str, shape))}"
-        raise PipelineError(
-            f"{path}: {name}_images is {images.dtype} of shape {images.shape}, expected {expected}; {REMAKE}."
-        )
-    if not (np.isfinite(images.min()) and np.isfinite(images.max())):
-        raise PipelineError(f"{path}: {name}_images holds NaN or infinity; {REMAKE}.")
+    """Raise PipelineError unless there are images, flat or of one channel, of `shape` (Y, X), with sound pixels.
+
+    Those are uint8, float32 or float64 from -LARGEST to LARGEST.
+    """
+    where, wrong = f"{path}: {name}_images", images.shape[1:] not in ((math.prod(shape),), (1, *shape))
+    if wrong or images.dtype.name not in KINDS or not len(images):
+        expected = f"{', '.join(KINDS)} of shape N x {math.prod(shape)} or N x 1 x {' x '.join(map(str, shape))}"
+        raise PipelineError(f"{where}: expected {expected}, found {images.dtype} of shape {images.shape}; {REMAKE}.")
+    low, high = images.min(), images.max()
+    if not -LARGEST <= low <= high <= LARGEST:  # nor is NaN
+        expected = f"pixels from {-LARGEST} to {LARGEST}"
+        raise PipelineError(f"{where}: expected {expected}, found {low:g} to {high:g}; scale them, or {REMAKE}.")
 
 
 def require_labels(path: Path, name: str, split: Split, classes: int) -> None:
     """Raise PipelineError unless each image has a label, as an index or one-hot, of one of so many classes."""
-    labels = split.labels
+    labels, where = split.labels, f"{path}: {name}_labels"
     if not labels.ndim or len(labels) != len(split.images):
-        found = f"{len(split.images)} {name} images and labels of shape {labels.shape}"
-        raise PipelineError(f"{path} holds {found}; {REMAKE}.")
+        expected = f"{len(split.images)} labels, one an image"
+        raise PipelineError(f"{where}: expected {expected}, found shape {labels.shape}; {REMAKE}.")
     if labels.ndim == 1:
         sound = labels.dtype.kind in "iu" and 0 <= labels.min() <= labels.max() < classes
     else:
         sound = labels.dtype.kind in "fiu" and labels.shape[1:] == (classes,)
         sound = sound and np.array_equal(labels, one_hot(labels.argmax(axis=1), classes))
     if not sound:
-        raise PipelineError(f"{path}: {name}_labels are not of {classes} classes, as indices or one-hot; {REMAKE}.")
+        expected = f"whole numbers from 0 to {classes - 1}, or one-hot rows of {classes}"
+        found = f"{labels.dtype} of shape {labels.shape}"
+        if labels.size and labels.dtype.kind in "fiu":
+            found += f", {labels.min():g} to {labels.max():g}"
+        raise PipelineError(f"{where}: expected {expected}, found {found}; {REMAKE}.")
 
 
 def hold_out(splits: dict[str, Split], count: int) -> dict[str, Split]:

@@ -4,12 +4,13 @@ A file is held in memory, the largest has 26 MB, and written when its size and S
 touch the disk. Hence nothing to resume, and no process waits for another's download: both would save 11 MB at most.
 """
 
-import hashlib
+import contextlib
 import random
+import sys
+import threading
 import time
 import zlib
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,9 +18,10 @@ from tqdm import tqdm
 
 from pipeline.base.errors import PipelineError
 from pipeline.base.files import sweep, write_bytes
+from pipeline.base.provenance import digest, sha256
 from pipeline.datasets.patience import in_time
 from pipeline.datasets.registry import File
-from pipeline.datasets.transport import Failure, Head, open_url, printable
+from pipeline.datasets.transport import Failure, Head, open_url, shown
 
 
 class Patience(NamedTuple):
@@ -33,6 +35,7 @@ class Patience(NamedTuple):
     tries: int = 4  # at one mirror
     wait: float = 0.5  # before the second try, twice that before the third, and so on
     longest_wait: float = 30  # also where a server asks for more
+    silence: float = 5  # until a line on stderr says what is waited for
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], object] = time.sleep
     dice: Callable[[], float] = random.random  # 0 to 1: a crowd that failed together should not come back together
@@ -41,12 +44,13 @@ class Patience(NamedTuple):
 PATIENCE = Patience()
 
 
-def fetch(file: File, folder: Path, mirrors: Sequence[str], patience: Patience = PATIENCE) -> str:
+def fetch(file: File, folder: Path, mirrors: list[str], patience: Patience = PATIENCE) -> str:
     """Make sure that `file` is in `folder`; returns the URL it came from, or "kept" if it was there and is sound.
 
     A mirror is the URL of a folder: https, http or file. After a fault that may pass (no connection, a body cut
-    short, status 408, 425, 429 or 5xx) it is asked again, after any other the next. Raises PipelineError with every
-    mirror's reason if all fail; OSError, and no other mirror is asked, if the file cannot be written.
+    short, status 408, 425, 429 or 5xx) it is asked again, after any other the next. A mirror that is down or slow moves
+    to the end of `mirrors`, and is asked last for the next file. Raises PipelineError with every mirror's reason if all
+    fail; OSError, and no other mirror is asked, if the file cannot be written.
     """
     target = folder / file.name
     if is_kept(file, target):
@@ -54,15 +58,17 @@ def fetch(file: File, folder: Path, mirrors: Sequence[str], patience: Patience =
         return "kept"
     reasons = []
     end = patience.clock() + patience.total
-    for mirror in mirrors:
-        url = f"{mirror.rstrip('/')}/{file.name}"
+    for mirror in list(mirrors):
+        url, begin = f"{mirror.rstrip('/')}/{file.name}", patience.clock()
         try:
             content = _from_mirror(file, url, patience, end)
         except Failure as failure:
-            reasons.append(f"{printable(url)}: {failure}")
+            reasons.append(f"{shown(url)}: {failure}")
+            if failure.again or patience.clock() - begin > patience.read:
+                mirrors.append(mirrors.pop(mirrors.index(mirror)))
         else:
             write_bytes(target, content)
-            return printable(url)
+            return shown(url)
     raise PipelineError(
         f"{target}: expected {file.bytes} bytes with SHA-256 {file.sha256}, which no mirror sent "
         f"({'; '.join(reasons) or 'none is named'}); check the network, or name a mirror or a folder that has the "
@@ -73,10 +79,8 @@ def fetch(file: File, folder: Path, mirrors: Sequence[str], patience: Patience =
 def is_kept(file: File, target: Path) -> bool:
     """Whether `target` holds exactly `file`."""
     try:
-        if target.stat().st_size != file.bytes:  # nor is it a pipe, then, which to open might wait for ever
-            return False
-        with target.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest() == file.sha256
+        # the size first: a pipe has none, and to open one might wait for ever
+        return target.stat().st_size == file.bytes and sha256(target) == file.sha256
     except OSError:  # what cannot be read is replaced
         return False
 
@@ -84,15 +88,28 @@ def is_kept(file: File, target: Path) -> bool:
 def _from_mirror(file: File, url: str, patience: Patience, end: float) -> bytes:
     tries = 0
     while True:
-        try:
-            return _verified(file, *_try(file, url, patience, end))
-        except Failure as failure:
-            wait = patience.wait * 2**tries * (0.5 + patience.dice())
-            wait = min(max(wait, failure.wait), patience.longest_wait)
-            tries += 1
-            if not failure.again or tries == patience.tries or patience.clock() + wait > end:
-                raise
-        patience.sleep(wait)
+        with _told(f"waiting for {shown(url)} (try {tries + 1} of {patience.tries})", patience.silence):
+            try:
+                return _verified(file, *_try(file, url, patience, end))
+            except Failure as failure:
+                wait = patience.wait * 2**tries * (0.5 + patience.dice())
+                wait = min(max(wait, failure.wait), patience.longest_wait)
+                tries += 1
+                if not failure.again or tries == patience.tries or patience.clock() + wait > end:
+                    raise
+            patience.sleep(wait)
+
+
+@contextlib.contextmanager
+def _told(line: str, seconds: float) -> Iterator[None]:
+    """Say `line` on stderr if what is inside takes longer."""
+    timer = threading.Timer(seconds, tqdm.write, (line, sys.stderr))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _try(file: File, url: str, patience: Patience, end: float) -> tuple[Head, bytes]:
@@ -105,7 +122,7 @@ def _try(file: File, url: str, patience: Patience, end: float) -> tuple[Head, by
     if left() <= 0:
         raise Failure(f"not asked, {patience.total:g} s are over")
     with (
-        closing(in_time(open_url(url, patience.connect, patience.read), left)) as pieces,
+        contextlib.closing(in_time(open_url(url, patience.connect, patience.read), left)) as pieces,
         tqdm(desc=file.name, total=file.bytes, unit="B", unit_scale=True, leave=False, disable=None) as progress,
     ):
         try:
@@ -130,14 +147,13 @@ def _longest(file: File, head: Head) -> int:
 def _verified(file: File, head: Head, content: bytes) -> bytes:
     """The bytes of `file`, as they came or, where the server says that it compressed them on the way, inflated."""
     for candidate in (content, _gunzipped(content, file.bytes) if "gzip" in head.encoding else b""):
-        if len(candidate) == file.bytes and hashlib.sha256(candidate).hexdigest() == file.sha256:
+        if len(candidate) == file.bytes and digest(candidate) == file.sha256:
             return candidate
     hint = f", got {head.kind}" if head.kind.startswith("text/") else ""
     if len(content) > _longest(file, head):
         raise Failure(f"sent more than {file.bytes} bytes{hint}")
     cut_short = len(content) < file.bytes and not hint
-    digest = hashlib.sha256(content).hexdigest()
-    raise Failure(f"sent {len(content)} bytes with SHA-256 {digest}{hint}", again=cut_short)
+    raise Failure(f"sent {len(content)} bytes with SHA-256 {digest(content)}{hint}", again=cut_short)
 
 
 def _gunzipped(content: bytes, limit: int) -> bytes:

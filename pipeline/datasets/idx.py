@@ -7,7 +7,7 @@ Source: Y. LeCun, C. Cortes, C. J. C. Burges, "The MNIST database of handwritten
 import gzip
 import math
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -20,6 +20,7 @@ from pipeline.base.paths import opened
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: "i2", 0x0C: "i4", 0x0D: "f4", 0x0E: "f8"}
 MOST_DIMENSIONS = 64  # that NumPy can hold; IDX can say 255
+GZIP = b"\x1f\x8b"  # starts every gzip file
 LARGEST = 1 << 30  # bytes in a file that is read whole; MNIST has 47 million
 BLOCK = 1 << 18  # bytes read or inflated at a time
 REMAKE = "delete it and fetch it again: python -m pipeline.download"
@@ -61,7 +62,7 @@ def read_header(data: bytes | bytearray | memoryview, where: str) -> Layout:
     zeros, code, dimensions = bytes(data[:2]), data[2], data[3]
     start = 4 + 4 * dimensions
     if any(zeros):
-        raise unsound(where, "two zero bytes at byte 0", f"{zeros.hex(' ')}{_likeness(bytes(data[:4]))}")
+        raise unsound(where, "two zero bytes at byte 0", f"{zeros.hex(' ')}{_likeness(bytes(data[:64]))}")
     if code not in TYPES:
         raise unsound(where, f"a type code at byte 2 ({', '.join(f'{known:#04x}' for known in TYPES)})", f"{code:#04x}")
     if dimensions > MOST_DIMENSIONS:
@@ -73,12 +74,14 @@ def read_header(data: bytes | bytearray | memoryview, where: str) -> Layout:
 
 
 def _likeness(first: bytes) -> str:
-    """What a file that starts with these four bytes may be instead, to go behind what was found."""
-    if first[:2] == b"\x1f\x8b":
+    """What a file that starts with these bytes may be instead, to go behind what was found."""
+    if first[:2] == GZIP:
         return ", which is gzip: its name should end in .gz"
-    if first[3] == 0 and first[1] in TYPES:
+    if first[:2] == b"\0\0":
+        return ", which is IDX: its name should not end in .gz"
+    if first[3:4] == b"\0" and first[1] in TYPES:
         return ", which is little-endian: IDX is big-endian"
-    return ", which is HTML" if first.lstrip()[:1] == b"<" else ""
+    return ", which is HTML" if first.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<" else ""
 
 
 def encode_idx(array: Array) -> bytes:
@@ -92,9 +95,10 @@ def encode_idx(array: Array) -> bytes:
 
 
 def read_idx(path: Path, limit: int = LARGEST) -> Array:
-    """The array in the IDX file `path`, inflated if its name ends in .gz; no more is read than its header promises.
+    """The array in the IDX file `path`, inflated if its name ends in .gz, in memory of its own, so writable.
 
-    Raises PipelineError where it is missing, promises more than `limit` bytes, or is not exactly one sound array.
+    No more is read than its header promises. Raises PipelineError where it is missing, promises more than `limit`
+    bytes, or is not exactly one sound array.
     """
     with opened(path, REMAKE.removeprefix("delete it and ")) as file:
         blocks = inflate(file, str(path)) if path.suffix == ".gz" else iter(lambda: file.read(BLOCK), b"")
@@ -102,38 +106,26 @@ def read_idx(path: Path, limit: int = LARGEST) -> Array:
         promised = read_header(first, str(path)).size
         if promised > limit:
             raise unsound(path, f"a header that promises at most {limit} bytes", str(promised))
-        return decode_idx(_gather(first, blocks, promised, path), str(path))
-
-
-def gunzip(path: Path, limit: int) -> bytes:
-    """What the gzip file `path` holds: a single member of at most `limit` bytes and nothing else.
-
-    Raises PipelineError for anything else; a file that would inflate to more costs no more than `limit`.
-    """
-    with path.open("rb") as file:
-        return _gather(b"", inflate(file, str(path)), limit, path)
-
-
-def _gather(first: bytes, blocks: Iterable[bytes], limit: int, path: Path) -> bytes:
-    gathered, size = [first], len(first)
-    for block in blocks:
-        gathered.append(block)
-        size += len(block)
-        if size > limit:
-            raise unsound(path, f"{limit} bytes", "more")
-    return b"".join(gathered)
+        content = bytearray(first)
+        for block in blocks:
+            content += block
+            if len(content) > promised:
+                raise unsound(path, f"{promised} bytes", "more")
+        return decode_idx(content, str(path))
 
 
 def inflate(file: IO[bytes], where: str) -> Iterator[bytes]:
     """The content of a gzip file of one member, BLOCK bytes at a time; its CRC and length are checked at the end."""
     inflater = zlib.decompressobj(wbits=31)  # gzip, with the largest window
     while block := file.read(BLOCK):
+        if file.tell() == len(block) and not GZIP.startswith(block[:2]):
+            raise unsound(where, f"gzip, {GZIP.hex(' ')} at byte 0", f"{block[:2].hex(' ')}{_likeness(block[:64])}")
         while block:
             try:
                 piece = inflater.decompress(block, BLOCK)
             except zlib.error as error:
-                reason = str(error).rpartition(": ")[2]
-                raise unsound(where, "a sound gzip file", f"{reason} before byte {file.tell()}") from None
+                found = f"{str(error).rpartition(': ')[2]} after byte {file.tell() - len(block)}"
+                raise unsound(where, "a sound gzip file", found) from None
             if piece:
                 yield piece
             if rest := inflater.unused_data:

@@ -9,14 +9,20 @@ from typing import NamedTuple
 
 BUNDLED_DIGITS = Path(__file__).absolute().parents[2] / "examples" / "digits" / "published"
 
+NAMES = {
+    "train_images": "train-images-idx3-ubyte.gz",
+    "train_labels": "train-labels-idx1-ubyte.gz",
+    "test_images": "t10k-images-idx3-ubyte.gz",
+    "test_labels": "t10k-labels-idx1-ubyte.gz",
+}
+
 
 class File(NamedTuple):
-    """A file as published: size in bytes and SHA-256 of the .gz, and SHA-256 of the IDX within where that is known."""
+    """A file as published: size in bytes and SHA-256 of the .gz."""
 
     name: str
     bytes: int
     sha256: str
-    raw_sha256: str | None = None
 
 
 class DataSet(NamedTuple):
@@ -31,6 +37,11 @@ class DataSet(NamedTuple):
     files: dict[str, File]
 
 
+def published(*contents: tuple[int, str]) -> dict[str, File]:
+    """Four files under MNIST's names: size and SHA-256 of train images, train labels, test images, test labels."""
+    return {role: File(name, *content) for (role, name), content in zip(NAMES.items(), contents, strict=True)}
+
+
 DATASETS = {
     "mnist": DataSet(
         title="MNIST",
@@ -43,32 +54,12 @@ DATASETS = {
             "https://storage.googleapis.com/cvdf-datasets/mnist/",
             "https://raw.githubusercontent.com/fgnt/mnist/master/",
         ),
-        files={
-            "train_images": File(
-                "train-images-idx3-ubyte.gz",
-                9_912_422,
-                "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-                "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-            ),
-            "train_labels": File(
-                "train-labels-idx1-ubyte.gz",
-                28_881,
-                "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-                "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-            ),
-            "test_images": File(
-                "t10k-images-idx3-ubyte.gz",
-                1_648_877,
-                "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-                "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-            ),
-            "test_labels": File(
-                "t10k-labels-idx1-ubyte.gz",
-                4_542,
-                "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-                "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-            ),
-        },
+        files=published(
+            (9_912_422, "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"),
+            (28_881, "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"),
+            (1_648_877, "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"),
+            (4_542, "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
+        ),
     ),
     "fashion-mnist": DataSet(
         title="Fashion-MNIST",
@@ -91,28 +82,12 @@ DATASETS = {
             "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
             "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
         ),
-        files={
-            "train_images": File(
-                "train-images-idx3-ubyte.gz",
-                26_421_880,
-                "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
-            ),
-            "train_labels": File(
-                "train-labels-idx1-ubyte.gz",
-                29_515,
-                "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
-            ),
-            "test_images": File(
-                "t10k-images-idx3-ubyte.gz",
-                4_422_102,
-                "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
-            ),
-            "test_labels": File(
-                "t10k-labels-idx1-ubyte.gz",
-                5_148,
-                "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
-            ),
-        },
+        files=published(
+            (26_421_880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"),
+            (29_515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
+            (4_422_102, "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"),
+            (5_148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
+        ),
     ),
     "kmnist": DataSet(
         title="Kuzushiji-MNIST",
@@ -121,28 +96,12 @@ DATASETS = {
         image_shape=(28, 28),
         class_names=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
         mirrors=("https://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
-        files={
-            "train_images": File(
-                "train-images-idx3-ubyte.gz",
-                18_165_135,
-                "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
-            ),
-            "train_labels": File(
-                "train-labels-idx1-ubyte.gz",
-                29_497,
-                "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",
-            ),
-            "test_images": File(
-                "t10k-images-idx3-ubyte.gz",
-                3_041_136,
-                "edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5",
-            ),
-            "test_labels": File(
-                "t10k-labels-idx1-ubyte.gz",
-                5_120,
-                "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
-            ),
-        },
+        files=published(
+            (18_165_135, "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4"),
+            (29_497, "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17"),
+            (3_041_136, "edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5"),
+            (5_120, "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c"),
+        ),
     ),
     "digits": DataSet(
         title="Handwritten digits, 8×8",
@@ -151,27 +110,11 @@ DATASETS = {
         image_shape=(8, 8),
         class_names=tuple("0123456789"),
         mirrors=(BUNDLED_DIGITS.as_uri() + "/",),
-        files={
-            "train_images": File(
-                "train-images-idx3-ubyte.gz",
-                37_246,
-                "4a46b5c7247305a8e3e64f55782727861548ce1c2173ed359128c9a9a5e246c3",
-            ),
-            "train_labels": File(
-                "train-labels-idx1-ubyte.gz",
-                135,
-                "bac3ef2a95d391bd55e759ec6873daf523c40b72e7ce0d82cbefbc4e2b0ef6f1",
-            ),
-            "test_images": File(
-                "t10k-images-idx3-ubyte.gz",
-                7_390,
-                "10868e464c3d87184e49a77d94d439c7ccb2887d82d063535aa85901edbeb6cb",
-            ),
-            "test_labels": File(
-                "t10k-labels-idx1-ubyte.gz",
-                116,
-                "15b5c1aeb8adaa94e21bd799ec2d3e4e3239f4a2fde97635011f17c304571dd3",
-            ),
-        },
+        files=published(
+            (37_246, "4a46b5c7247305a8e3e64f55782727861548ce1c2173ed359128c9a9a5e246c3"),
+            (135, "bac3ef2a95d391bd55e759ec6873daf523c40b72e7ce0d82cbefbc4e2b0ef6f1"),
+            (7_390, "10868e464c3d87184e49a77d94d439c7ccb2887d82d063535aa85901edbeb6cb"),
+            (116, "15b5c1aeb8adaa94e21bd799ec2d3e4e3239f4a2fde97635011f17c304571dd3"),
+        ),
     ),
 }

@@ -64,7 +64,8 @@ def centre_of_mass(ink: Array) -> tuple[float, float]:
 
 def stroke_width(mask: Array) -> float:
     """Twice the area of `mask` (Y, X) by its outline, which a walk along pixels makes 4 / pi too long on average."""
-    edged = np.pad(mask, 1).astype(np.int8)
+    edged = np.zeros(np.add(mask.shape, 2), np.int8)  # np.pad takes ten times as long
+    edged[1:-1, 1:-1] = mask
     outline = sum(np.count_nonzero(np.diff(edged, axis=axis)) for axis in (0, 1))
     return 2 * np.count_nonzero(mask) / (outline * np.pi / 4)
 
