@@ -25,24 +25,23 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     from pipeline.base.files import publish
     from pipeline.base.text import read_columns
     from pipeline.datasets.arrays import as_pictures, describe_dataset, load_splits
-    from pipeline.nn.arithmetic import one_blas_thread
-    from pipeline.nn.classifier import load_classifier
-    from pipeline.nn.weights import REMAKE
+    from pipeline.model import REMAKE, load_model
+    from pipeline.nn.arithmetic import computing
     from pipeline.report.metrics import Answers
     from pipeline.report.results import results
 
-    net = load_classifier(model / "weights.npz")
+    net = load_model(model / "weights.npz")
     with unchanged(source):
         data = describe_dataset(source)
         net.require_data(data | {"sha256": sha256(source)})
         (test,) = load_splits(source, data, ["test"])
-    with one_blas_thread():
+    with computing():
         scores = net.logits(test.images, settings.batch_size)
     pictures = as_pictures(test.images, data["feature_shape"])
     answers = Answers(pictures, test.labels, net.probabilities(scores), data["class_names"])
     curves = read_columns(model / "accuracy.csv", REMAKE) | read_columns(model / "loss.csv", REMAKE)
     net.require_curves({name: sha256(model / name) for name in ("loss.csv", "accuracy.csv")})
-    loss = net.loss(scores, test.labels)
+    loss = net.mean_loss(scores, test.labels)
     first_layer = net.first_layer(data["feature_shape"])
     files = results(answers, loss, curves, first_layer, net.weights, net.about, settings.mistakes)
     with basis.unaltered():

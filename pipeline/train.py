@@ -9,7 +9,7 @@ from pipeline.base.provenance import Basis, code_hash, machine, sha256, unchange
 from pipeline.params import PARAMS_FILE, Overrides, ParamsFile, load_params
 
 CHECKPOINT_SECONDS = 30.0
-CODE = ("base", "fast", "nn", "training", "train.py")  # what decides the weights
+CODE = ("base", "fast", "nn", "training", "model.py", "train.py")  # what decides the weights
 
 app = typer.Typer(add_completion=False)
 
@@ -29,7 +29,7 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     from pipeline.base.files import sole_writer, write_json
     from pipeline.base.signals import Stopping
     from pipeline.datasets.arrays import describe_dataset, load_splits
-    from pipeline.nn.arithmetic import one_blas_thread
+    from pipeline.nn.arithmetic import computing
     from pipeline.training.checkpoints import Checkpoints
     from pipeline.training.progress import Progress
     from pipeline.training.saving import save_training
@@ -38,20 +38,21 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     with unchanged(source):
         data = describe_dataset(source) | {"sha256": sha256(source)}
         train, held_out = load_splits(source, data, ["train", data["held_out"]])
-    trainer = Trainer(settings.model_dump(), train, held_out, len(data["class_names"]))
+    shape = (1, *data["feature_shape"])
+    trainer = Trainer(settings.model_dump(), shape, train, held_out, len(data["class_names"]))
     if settings.gradient != "backprop":
         typer.echo(f"gradient {settings.gradient}: about {trainer.seconds():.0f} s for {trainer.plan.iterations} steps")
-    about = {"net": trainer.net, "params": settings.model_dump(), "data": data}
+    about = {"net": trainer.about, "params": settings.model_dump(), "data": data}
     checkpoints = Checkpoints(kept, about | {"code": code_hash(CODE)}, every=CHECKPOINT_SECONDS)
     with (
-        one_blas_thread(),
+        computing(),
         sole_writer(kept),
         Stopping() as stopping,
         Progress(trainer.plan, data["held_out"], checkpoints, stopping) as progress,
     ):
         history = trainer.fit(progress, checkpoints, stopping)
         with basis.unaltered():
-            save_training(folder, history, trainer.weights, trainer.model.shapes, about)
+            save_training(folder, history, trainer.result, trainer.shapes, about)
         write_json(Path("data/run.json"), machine() | {"training_seconds": round(progress.spent, 1)})
         checkpoints.clear()
 

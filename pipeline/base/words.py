@@ -46,6 +46,12 @@ def read(text: str, choices: Mapping[str, Choice]) -> tuple[str, tuple[float, ..
     return word, (*map(read_number, given, numbers), *defaults)
 
 
+def made(choices: Mapping[str, Choice], text: str, *given: Any) -> Any:
+    """What `text` stands for, made of what is given and its numbers. Raises ValueError as `read` does."""
+    word, numbers = read(text, choices)
+    return choices[word].make(*given, *numbers)
+
+
 def read_number(text: str, number: Number) -> float:
     """The value of `text`. Raises ValueError with the range of `number` if it is outside or not spelled as a number."""
     value = float(text) if re.fullmatch(form(number), text) else math.nan

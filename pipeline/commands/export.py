@@ -10,7 +10,7 @@ import typer
 from pipeline.base.errors import PipelineError, printable, reports_errors
 
 if TYPE_CHECKING:
-    from pipeline.nn.classifier import Classifier
+    from pipeline.model import Classifier
 
 OPSET, IR = 17, 8  # of ONNX, both of 2022: old enough for whatever reads it
 ACTIVATIONS = {"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu"}
@@ -50,14 +50,14 @@ def main(
     from pipeline.base.npz import write_npz
     from pipeline.base.paths import require_other
     from pipeline.base.text import table
-    from pipeline.nn.classifier import load_classifier
+    from pipeline.model import load_model
 
     known = [choice.value for choice in Format]
     chosen = form or file.suffix.lower().removeprefix(".")
     if chosen not in known:
         raise PipelineError(f"{file} does not say what to write; name a --format: {', '.join(known)}.")
     require_other(file, model)
-    net = load_classifier(model)
+    net = load_model(model)
     match Format(chosen):
         case Format.onnx:
             write_bytes(file, onnx_file(net))

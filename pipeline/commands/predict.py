@@ -12,7 +12,7 @@ from pipeline.base.errors import PipelineError, one_line, printable, reports_err
 
 if TYPE_CHECKING:  # the rest is imported where it is used: help need not wait for it
     from pipeline.base.arrays import Array
-    from pipeline.nn.classifier import Classifier
+    from pipeline.model import Classifier
 
 STDIN = Path("-")
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")  # looked for in folders
@@ -43,12 +43,12 @@ def main(
 
     Example: pipeline predict seven.png photos/ --show seen.png
     """
-    from pipeline.nn.classifier import load_classifier
+    from pipeline.model import load_model
 
     files = list(named(pictures))
     if show:
         require_replaceable(show, model, *files)
-    net = load_classifier(model)
+    net = load_model(model)
     seen = list(look(files, net.about["data"]))
     answers = classify(net, seen) if seen else []
     if as_json:

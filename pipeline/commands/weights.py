@@ -21,10 +21,10 @@ def main(
     """
     import numpy as np
 
-    from pipeline.nn.classifier import load_classifier
+    from pipeline.model import load_model
 
-    net = load_classifier(model)
-    typer.echo(f"{net.about['net']['model']}: {sum(array.size for array in net.weights.values()):,} weights")
+    net = load_model(model)
+    typer.echo(f"{', '.join(net.about['net']['layers'])}: {sum(array.size for array in net.weights.values()):,} weights")
     typer.echo(f"{'name':8}{'shape':>16}{'type':>10}{'least':>12}{'greatest':>12}{'norm':>12}")
     for name, a in net.weights.items():
         shape = " x ".join(map(str, a.shape))

@@ -4,8 +4,10 @@ Everything else a net needs (+ - * / sqrt, max, comparisons) IEEE 754 fixes to t
 a long sum, exp, log and tanh it does not fix: they come from here, so that the nets read the same in every arithmetic.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import ctypes
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,6 +17,9 @@ from threadpoolctl import threadpool_limits
 from pipeline.base import elementary
 from pipeline.base.arrays import Array
 from pipeline.nn import exact
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+MOST_KEPT = 1 << 30  # bytes
 
 
 class Arithmetic(NamedTuple):
@@ -69,7 +74,15 @@ ARITHMETICS = {
 }
 
 
-def one_blas_thread() -> AbstractContextManager[Any]:
-    """While entered, BLAS uses one thread: for products this small a second one only waits, up to ten times longer."""
-    limits: AbstractContextManager[Any] = threadpool_limits(1, "blas")
-    return limits
+@contextmanager
+def computing() -> Iterator[None]:
+    """While entered, BLAS uses one thread: for products this small a second one only waits, up to ten times longer.
+
+    From then on, the C library keeps the memory of arrays that are gone, where it is glibc: a new page from the system
+    costs as much time as filling it.
+    """
+    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
+        for option in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
+            library.mallopt(option, MOST_KEPT)
+    with threadpool_limits(1, "blas"):
+        yield

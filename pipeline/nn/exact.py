@@ -84,12 +84,12 @@ def largest(a: Array, at_least: float = SMALLEST) -> float:
 
 def rounded(a: Array, bits: int, bound: Any, out: Array | None = None) -> Array:
     """`a` rounded to `bits`, at most MOST_BITS, below the first power of two from `bound` on; NaN if there is none."""
-    if isinstance(bound, float):
+    if isinstance(bound, float):  # the usual case, without NumPy's price for a single number
         fraction, exponent = math.frexp(bound)
-        shift = math.ldexp(1.5, exponent - (fraction == 0.5) - bits + 52) if bound < LARGEST else math.nan
+        shift: Any = math.ldexp(1.5, exponent - (fraction == 0.5) - bits + 52) if bound < LARGEST else math.nan
     else:
-        fraction, exponent = np.frexp(bound)
-        shift = np.where(bound < LARGEST, np.ldexp(1.5, exponent - (fraction == 0.5) - bits + 52), math.nan)
+        fractions, exponents = np.frexp(bound)
+        shift = np.where(bound < LARGEST, np.ldexp(1.5, exponents - (fractions == 0.5) - bits + 52), math.nan)
     result: Array = np.add(a, shift, out=out)
     result -= shift
     return result

@@ -35,7 +35,11 @@ def backprop(ops: Arithmetic, net: Net, loss: Loss, weights: Array, grads: Array
 def loss_of(ops: Arithmetic, net: Net, loss: Loss, weights: Array) -> Gradient:
     """The mean loss of a batch at `weights`, whatever they are when it is called; no gradient."""
     rounded = operands(ops, net, weights)
-    return lambda x, labels, draw=None: loss(ops, forward(ops, net, rounded(), x, draw)[0], labels)[0]
+
+    def value(x: Array, labels: Array, draw: Draw | None = None) -> float:
+        return loss(ops, forward(ops, net, rounded(), x, draw)[0], labels)[0]
+
+    return value
 
 
 def numerical(ops: Arithmetic, net: Net, loss: Loss, weights: Array, grads: Array, step: float) -> Gradient:

@@ -94,13 +94,13 @@ def operands(ops: Arithmetic, net: Net, weights: Array) -> Callable[[], list[Wei
             part = slice(start, start + size(layer.weights))
             parts.append((weights[part], layer.bits.w, values[part]))
             start = part.stop
-    first = w[0].get("b")
+    bias = w[0].get("b", np.empty(0))
 
     def rounded() -> list[Weights]:
         for part, bits, out in parts:
             ops.grid(part, bits, out)
         if net.scaled:
-            w[0]["b"] = first * net.white
+            w[0]["b"] = bias * net.white
         return w
 
     return rounded

@@ -8,8 +8,8 @@ from pipeline.base.arrays import Array
 from pipeline.base.files import write_bytes
 from pipeline.base.provenance import digest
 from pipeline.base.text import table
+from pipeline.model import save_model
 from pipeline.nn.net import Shapes
-from pipeline.nn.weights import save_weights
 from pipeline.training.loop import History
 
 
@@ -25,4 +25,4 @@ def save_training(folder: Path, history: History, weights: Array, shapes: Shapes
     for name, curve in curves.items():
         write_bytes(folder / name, curve)
     about = {**about, "curves": {name: digest(curve) for name, curve in curves.items()}}
-    save_weights(folder / "weights.npz", weights, shapes, about)
+    save_model(folder / "weights.npz", weights, shapes, about)

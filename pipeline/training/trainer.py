@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.base.arrays import Array
 from pipeline.base.errors import PipelineError
 from pipeline.base.signals import Stopping
-from pipeline.base.words import Choice, read
+from pipeline.base.words import made
 from pipeline.fast.pixels import affine_prefix, arranged, brightest_first, reordered
 from pipeline.fast.rewrite import fast
 from pipeline.nn.arithmetic import ARITHMETICS
@@ -28,12 +28,6 @@ from pipeline.training.schedules import SCHEDULES
 
 Labelled = tuple[Array, Array]  # images (N, ...) and class indices (N,)
 CURVES = ("losses", "accuracies")  # of a saved state; the rest are vectors
-
-
-def made(choices: Mapping[str, Choice], text: str, *given: Any) -> Any:
-    """What a word and its numbers stand for, made of what is given."""
-    word, numbers = read(text, choices)
-    return choices[word].make(*given, *numbers)
 
 
 class Trainer:
