@@ -24,7 +24,8 @@ def main(
     from pipeline.model import load_model
 
     net = load_model(model)
-    typer.echo(f"{', '.join(net.about['net']['layers'])}: {sum(array.size for array in net.weights.values()):,} weights")
+    count = sum(array.size for array in net.weights.values())
+    typer.echo(f"{', '.join(net.about['net']['layers'])}: {count:,} weights")
     typer.echo(f"{'name':8}{'shape':>16}{'type':>10}{'least':>12}{'greatest':>12}{'norm':>12}")
     for name, a in net.weights.items():
         shape = " x ".join(map(str, a.shape))
