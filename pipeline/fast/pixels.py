@@ -6,8 +6,6 @@ training. Why the bits are the same in exact arithmetic: what is left out are te
 are 0. Shapes: N images, D pixels, H units.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from pipeline.base.arrays import Array
@@ -18,35 +16,16 @@ from pipeline.nn.net import Net
 BLOCK = 1024  # images counted at a time
 
 
-class Pixels(NamedTuple):
-    """Images with their pixels in some order, and where each of them goes dark for good."""
-
-    images: Array  # (N, D)
-    used: Array  # (N,) columns up to the last one lit, at least 1
-
-    def batch(self, indices: Array) -> Array:
-        """Those images (B, k); what is left out is dark in all of them."""
-        return np.take(self.images, indices, axis=0, mode="clip")[:, : self.used[indices].max()]
-
-    def lit(self) -> Array:
-        """All images (N, k), without the pixels that never light."""
-        return self.images[:, : self.used.max()]
+def lit(images: Array) -> Array:
+    """Images (N, D) without the last pixels, as far as those are dark in all of them: (N, k), k at least 1."""
+    alight = np.flatnonzero(np.logical_or.reduce(images, axis=0) if len(images) > 1 else images[0])
+    return images[:, : alight[-1] + 1 if len(alight) else 1]
 
 
 def brightest_first(images: Array) -> Array:
     """The pixels (D,) of images (N, D) in the order of how often they light."""
     often = sum(np.count_nonzero(images[start : start + BLOCK], axis=0) for start in range(0, len(images), BLOCK))
     return np.argsort(-np.asarray(often), kind="stable")
-
-
-def arranged(images: Array, order: Array | None = None) -> Pixels:
-    """Images (N, D) with their pixels in that order; without one, as they are and all of them used."""
-    if order is None:
-        return Pixels(images, np.full(len(images), images.shape[1]))
-    images = np.take(images, order, axis=1)
-    reversed_lit = np.concatenate([images[start : start + BLOCK, ::-1] != 0 for start in range(0, len(images), BLOCK)])
-    used = images.shape[1] - reversed_lit.argmax(axis=1)
-    return Pixels(images, np.where(reversed_lit.any(axis=1), used, 1))
 
 
 def reordered(flat: Array, shape: tuple[int, ...], order: Array | None) -> Array:

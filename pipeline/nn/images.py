@@ -22,11 +22,10 @@ def stored(images: Array) -> tuple[Array, int | None]:
     found = np.empty(images.shape, np.uint8)
     for start in range(0, len(images), BLOCK):
         block = images[start : start + BLOCK]
-        with np.errstate(over="ignore", invalid="ignore"):  # what is no number is not equal below
-            bytes_ = (np.clip(block, 0, 1) * np.float32(BRIGHTEST) + np.float32(0.5)).astype(np.uint8)
-        if not np.array_equal(FRACTIONS[bytes_], block):
+        with np.errstate(over="ignore", invalid="ignore"):  # what has no byte is not equal below
+            np.add(block * np.float32(BRIGHTEST), np.float32(0.5), out=found[start : start + BLOCK], casting="unsafe")
+        if not np.array_equal(FRACTIONS[found[start : start + BLOCK]], block):
             return images, None
-        found[start : start + BLOCK] = bytes_
     return found, BRIGHTEST
 
 

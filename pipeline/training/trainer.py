@@ -10,7 +10,7 @@ from pipeline.base.arrays import Array
 from pipeline.base.errors import PipelineError
 from pipeline.base.signals import Stopping
 from pipeline.base.words import made
-from pipeline.fast.pixels import affine_prefix, arranged, brightest_first, reordered
+from pipeline.fast.pixels import affine_prefix, brightest_first, lit, reordered
 from pipeline.fast.rewrite import fast
 from pipeline.nn.arithmetic import ARITHMETICS
 from pipeline.nn.gradients import GRADIENTS, Gradient, loss_of
@@ -50,8 +50,8 @@ class Trainer:
         self.net, self.shapes, self.order = fast(net), net.shapes, None
         if net.words[0][0] == "affine" and settings["gradient"] == "backprop":
             self.net, self.order = affine_prefix(self.net), brightest_first(images)
-        self.pixels, self.labels = arranged(images, self.order), train[1]
-        self.held_out = arranged(others, self.order).images, held_out[1]
+            images, others = (np.take(part, self.order, axis=1) for part in (images, others))
+        self.train, self.held_out = (images, train[1]), (others, held_out[1])
         self.loss, self.average = made(LOSSES, settings["loss"]), made(AVERAGES, settings["average"])
         self.optimizer, self.schedule = made(OPTIMIZERS, settings["optimizer"]), made(SCHEDULES, settings["schedule"])
         start, stream = made(INITIALIZERS, settings["initializer"]), Stream(settings["seed"], WEIGHTS_STREAM)
@@ -91,16 +91,21 @@ class Trainer:
     def steps(self) -> Callable[[Array, int], Array]:
         """What takes the steps of batches (m, B), so many having been taken before, and returns their losses."""
         grads = np.empty_like(self.weights)
-        gradient = self.gradient(grads)
+        gradient, labels = self.gradient(grads), self.train[1]
 
         def run(batches: Array, done: int) -> Array:
             losses = np.empty(len(batches))
             for i, batch in enumerate(batches):
-                losses[i] = gradient(self.pixels.batch(batch), self.labels[batch], self.draw(done + i))
+                losses[i] = gradient(self.images(batch), labels[batch], self.draw(done + i))
                 self.update(grads, done + i)
             return losses
 
         return run
+
+    def images(self, batch: Array) -> Array:
+        """The images (B, k) of a batch of indices."""
+        images = np.take(self.train[0], batch, axis=0, mode="clip")
+        return images if self.order is None else lit(images)
 
     def gradient(self, grads: Array) -> Gradient:
         """What `gradient` in the settings means, bound to the weights and `grads`."""
@@ -130,15 +135,13 @@ class Trainer:
     def measure(self) -> tuple[float, float]:
         """Accuracy on the training and on the held-out images."""
         weights = self.averaged if self.average else self.weights
-        train, held_out = (
-            accuracy(self.ops, self.net, weights, *split) for split in ((self.pixels.lit(), self.labels), self.held_out)
-        )
+        train, held_out = (accuracy(self.ops, self.net, weights, *split) for split in (self.train, self.held_out))
         return train, held_out
 
     def seconds(self) -> float:
         """About how long the gradients of the whole run will take, from a trial of a part of one."""
-        indices = np.arange(min(self.settings["batch_size"], len(self.labels)))
-        x, labels, draw = self.pixels.batch(indices), self.labels[indices], self.draw(0)
+        indices = np.arange(self.plan.images)[: self.settings["batch_size"]]
+        x, labels, draw = self.images(indices), self.train[1][indices], self.draw(0)
         way = self.settings["gradient"].split()[0]
         point = self.weights if way == "numerical" else self.weights.astype(complex)
         trial = loss_of(self.ops, self.net, self.loss, point)
