@@ -29,6 +29,7 @@ from works import Work, have_mnist, mnist
 
 from pipeline.base.files import write_bytes
 from pipeline.base.text import table
+from pipeline.nn.arithmetic import computing
 
 DOCS = Path(__file__).parents[1] / "docs"
 MODULES = {"scikit-learn": "sklearn"}
@@ -82,7 +83,7 @@ def environment(real):
 
 def compare(work, images, labels):
     """(contender, median, spread) in microseconds a step, ours first."""
-    weights = first_weights(work, images)
+    weights = first_weights(work)
     makers = [maker for maker in (Ours, Plain, Float64, Exact, Products, *PEERS) if maker.can(work)]
     contenders = [maker(work, weights, images, labels) for maker in makers]
     batches = np.random.default_rng(0).integers(0, len(images), (work.steps, work.batch))
@@ -127,4 +128,5 @@ def show(title, results):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    with computing():
+        main(*sys.argv[1:])

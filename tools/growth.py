@@ -24,7 +24,7 @@ def growth(images, labels):
 
 def cost(hidden, epochs, images, labels):
     work = Work("", "two_layer", hidden, "sigmoid", 100, 0.1, 0)
-    weights = first_weights(work, images)
+    weights = first_weights(work)
     rng, shots = np.random.default_rng(0), []
     tracemalloc.start()
     contender = Ours(work, weights, images, labels)

@@ -1,52 +1,47 @@
 """Our own contenders: the steps that training takes, the plain ones they must equal, and the matrix products alone."""
 
 import numpy as np
+from short_run import PLAIN
 
-from pipeline.fast.choices import fast_steps
-from pipeline.nn import architecture, build
-from pipeline.nn.arithmetic import ARITHMETICS, inputs
+from pipeline.base.words import made
+from pipeline.nn.arithmetic import ARITHMETICS
 from pipeline.nn.gradients import backprop
 from pipeline.nn.initializers import glorot, initialize
 from pipeline.nn.losses import LOSSES
+from pipeline.nn.net import build, views
 from pipeline.nn.random import Stream
-from pipeline.nn.weights import views
-from pipeline.training.loop import one_by_one
 from pipeline.training.optimizers import sgd
+from pipeline.training.trainer import Trainer
 
 FLOAT32 = ARITHMETICS["float32"]
-LOSS = "cross_entropy"
+SHAPE = (1, 28, 28)
 
 
-def knobs(work):
-    return architecture(work.model, work._asdict() | {"filters": 3, "kernel": 3, "pool": 2})
-
-
-def first_weights(work, images):
+def first_weights(work):
     """The weights by name that every contender starts from."""
-    model = build(work.model, FLOAT32, images.shape[1:], 10, **knobs(work))
-    return views(initialize(model.shapes, glorot, Stream(1)).astype(np.float32), model.shapes)
+    shapes = build(work.layers, SHAPE, 10).shapes
+    return views(initialize(shapes, glorot(), Stream(1)).astype(np.float32), shapes)
 
 
 class Plain:
-    """One function a layer, one batch after the other: what the fast ways are measured against."""
+    """One function a layer, one batch after the other, on fractions: what the fast ways are measured against."""
 
     name = "ours, plain"
 
-    def __init__(self, work, weights, images, labels, ops=FLOAT32):
-        self.model = build(work.model, ops, images.shape[1:], 10, **knobs(work))
+    def __init__(self, work, weights, images, labels):
+        self.net = build(work.layers, SHAPE, 10, work.batch)
         self.flat = np.concatenate([array.ravel() for array in weights.values()])
-        self.start(work, ops, images, labels)
-
-    def start(self, work, ops, images, labels):
-        grads = np.empty_like(self.flat)
-        gradient = backprop(ops, self.model, LOSSES[LOSS], self.flat, grads)
-        self.steps = one_by_one(gradient, sgd(work.rate), self.flat, grads, {}, images, labels)
+        self.grads = np.empty_like(self.flat)
+        self.gradient = backprop(FLOAT32, self.net, made(LOSSES, "cross_entropy"), self.flat, self.grads)
+        self.images, self.labels, self.rate = images, labels, work.rate
 
     def run(self, batches):
-        return self.steps.run(batches)
+        for batch in batches:
+            self.gradient(self.images[batch], self.labels[batch])
+            sgd().update(self.flat, self.grads, {}, self.rate)
 
     def weights(self):
-        return views(self.flat, self.model.shapes)
+        return views(self.flat, self.net.shapes)
 
     @staticmethod
     def can(work):
@@ -60,13 +55,19 @@ class Ours(Plain):
     arithmetic = "float32"
 
     def __init__(self, work, weights, images, labels):
-        ops = ARITHMETICS[self.arithmetic]
-        theirs = {name: array.astype(ops.dtype) for name, array in weights.items()}
-        super().__init__(work, theirs, inputs(ops, images), labels, ops)
+        settings = {"layers": work.layers, "arithmetic": self.arithmetic, "learning_rate": work.rate}
+        settings |= {"batch_size": work.batch, "sampling": "replacement"}
+        data = images.reshape(-1, 784), labels
+        self.trainer = Trainer(PLAIN | settings, SHAPE, data, (data[0][:100], data[1][:100]), 10)
+        self.trainer.weights[:] = np.concatenate([array.ravel() for array in weights.values()])
+        self.trainer.begin(None)
+        self.steps = self.trainer.steps()
 
-    def start(self, work, ops, images, labels):
-        net = {"model": work.model, "knobs": knobs(work), "loss": LOSS, "arithmetic": self.arithmetic}
-        self.steps = fast_steps(net, ops, self.model, sgd(work.rate), work.batch, self.flat, {}, images, labels)
+    def run(self, batches):
+        return self.steps(batches, 0)
+
+    def weights(self):
+        return views(self.trainer.result, self.trainer.shapes)
 
 
 class Float64(Ours):
@@ -77,7 +78,7 @@ class Float64(Ours):
 
     @staticmethod
     def can(work):
-        return work.model == "two_layer" and work.batch > 1
+        return work.model == "two_layer"
 
 
 class Exact(Float64):
@@ -88,19 +89,22 @@ class Exact(Float64):
 
 
 class Products:
-    """Every matrix product of a plain step, again and again, into arrays that are there already; nothing else."""
+    """The matrix products of a step of affine layers, again and again, into arrays that are there already."""
 
     name = "its matrix products alone"
 
     def __init__(self, work, weights, images, labels):
+        rng = np.random.default_rng(0)
+
+        def array(*shape):
+            return rng.random(shape, np.float32)
+
+        matrices = [weight for weight in weights.values() if weight.ndim == 2]
         self.products = []
-
-        def noting(a, b, out=None):
-            result = np.matmul(a, b)
-            self.products.append((a.copy(order="K"), b.copy(order="K"), np.empty_like(result)))
-            return result if out is None else np.copyto(out, result)
-
-        Plain(work, weights, images, labels, FLOAT32._replace(matmul=noting)).run(np.arange(work.batch)[None])
+        for i, (inputs, units) in enumerate(matrix.shape for matrix in matrices):
+            x, W, dy = array(work.batch, inputs), array(inputs, units), array(work.batch, units)
+            self.products += [(x, W, array(work.batch, units)), (x.T, dy, array(inputs, units))]
+            self.products += [(dy, W.T, array(work.batch, inputs))] if i else []
 
     def run(self, batches):
         for _ in batches:
@@ -111,4 +115,4 @@ class Products:
 
     @staticmethod
     def can(work):
-        return True
+        return work.model == "two_layer"

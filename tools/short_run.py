@@ -14,26 +14,35 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from pipeline.base.signals import Stopping
-from pipeline.nn.inference import probabilities
+from pipeline.nn.inference import logits
 from pipeline.nn.random import Stream
-from pipeline.nn.weights import views
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.trainer import Trainer
 
 PLAIN = {
-    "model": "two_layer", "hidden": 50, "activation": "sigmoid", "filters": 3, "kernel": 3, "pool": 2,
-    "initializer": "normal", "std": 0.01, "loss": "cross_entropy", "gradient": "backprop", "step": 1e-5,
-    "optimizer": "sgd", "learning_rate": 0.1, "momentum": 0.9,
-    "batch_size": 100, "sampling": "replacement", "length": 12, "unit": "iterations", "seed": 1,
+    "layers": ["affine 50", "sigmoid", "affine"], "initializer": "normal 0.01", "loss": "cross_entropy",
+    "gradient": "backprop", "arithmetic": "exact", "optimizer": "sgd", "learning_rate": 0.1, "schedule": "constant",
+    "weight_decay": 0.0, "augment": [], "average": "none", "batch_size": 100, "sampling": "replacement",
+    "length": "12 iterations", "seed": 1,
 }  # fmt: skip
+CNN = ["conv 3 3", "relu", "max_pool 2", "affine 128", "relu", "affine"]
+LENET = ["conv 6 5 2", "tanh", "mean_pool 2", "conv 16 5", "tanh", "mean_pool 2", "affine 84", "tanh", "affine"]
 NETS = {
     "sigmoid": {},
-    "tanh": {"activation": "tanh", "initializer": "glorot", "optimizer": "momentum", "sampling": "shuffle"},
-    "relu": {"activation": "relu", "initializer": "he", "optimizer": "adam", "learning_rate": 0.001},
-    "cnn": {"model": "cnn", "initializer": "he", "batch_size": 20},
-    "softmax": {"model": "linear"},
-    "svm": {"model": "linear", "loss": "hinge", "learning_rate": 0.01},
-}
+    "tanh": {
+        "layers": ["affine 50", "tanh", "affine"], "initializer": "glorot", "optimizer": "momentum 0.9",
+        "sampling": "shuffle", "schedule": "one_cycle", "average": "ema 0.9",
+    },
+    "relu": {
+        "layers": ["affine 50", "relu", "dropout 0.2", "affine"], "initializer": "he", "optimizer": "adam",
+        "learning_rate": 0.001, "schedule": "cosine", "weight_decay": 0.01, "loss": "cross_entropy 0.1",
+    },
+    "one image": {"layers": ["affine 20", "tanh", "affine"], "initializer": "glorot", "batch_size": 1},
+    "cnn": {"layers": CNN, "initializer": "he", "batch_size": 20},
+    "lenet": {"layers": LENET, "initializer": "glorot", "batch_size": 20, "schedule": "linear"},
+    "softmax": {"layers": ["affine"]},
+    "svm": {"layers": ["affine"], "loss": "hinge", "learning_rate": 0.01},
+}  # fmt: skip
 
 
 def digits(count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -46,14 +55,14 @@ def digits(count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def lines(arithmetic: str) -> Iterator[str]:
-    """One for each net: weights, losses, accuracies and probabilities in one hash."""
+    """One for each net: weights, losses, accuracies and logits in one hash."""
     train, held_out = digits(300), digits(100)
     for name, settings in NETS.items():
-        one = Trainer(PLAIN | settings | {"arithmetic": arithmetic}, train, held_out, 10)
+        one = Trainer(PLAIN | settings | {"arithmetic": arithmetic}, (1, 28, 28), train, held_out, 10)
         history = one.fit(lambda history: None, Checkpoints(Path(), {}, math.inf), Stopping())
-        answers = probabilities(one.ops, one.model, views(one.weights, one.model.shapes), held_out[0], 64)
+        answers = np.concatenate(list(logits(one.ops, one.net, one.weights, one.held_out[0], 64)))
         total = hashlib.sha256()
-        for part in one.weights, history.losses, history.accuracies, answers:
+        for part in one.result, history.losses, history.accuracies, answers:
             total.update(np.asarray(part).astype("<f8").tobytes())
         yield f"{arithmetic} {name} {total.hexdigest()[:16]}"
 

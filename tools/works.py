@@ -22,6 +22,12 @@ class Work(NamedTuple):
     rate: float
     steps: int  # a shot
 
+    @property
+    def layers(self):
+        """The net as train.layers has it."""
+        dense = [f"affine {self.hidden}", self.activation, "affine"]
+        return ["conv 3 3", "relu", "max_pool 2", *dense] if self.model == "cnn" else dense
+
 
 def have_mnist():
     return (FOLDER / "train-images-idx3-ubyte.gz").exists()
