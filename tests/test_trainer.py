@@ -16,7 +16,7 @@ from pipeline.base.npz import read_npz, write_npz
 from pipeline.base.signals import Stopped, Stopping
 from pipeline.params import load_params
 from pipeline.training.checkpoints import SHA256, Checkpoints, sound
-from pipeline.training.loop import History, Steps, fit, require_finite, schedule
+from pipeline.training.loop import History, fit, plan, require_finite
 from pipeline.training.progress import Progress
 from pipeline.training.settings import Train
 from pipeline.training.trainer import Trainer
@@ -24,12 +24,13 @@ from pipeline.training.trainer import Trainer
 ROOT = Path(__file__).parents[1]
 RNG = np.random.default_rng(0)
 IMAGES, LABELS = RNG.random((230, 12), np.float32), RNG.integers(0, 3, 230)
+SHAPE, NET = (1, 3, 4), ["affine 5", "sigmoid", "affine"]
 
 
 def trainer(**settings: object) -> Trainer:
     train = load_params(ROOT / "params.yaml", (), Train).model_dump()
-    small = {"hidden": 5, "batch_size": 10, "length": 1000, "sampling": "shuffle"}
-    return Trainer(train | small | settings, (IMAGES, LABELS), (IMAGES[:50], LABELS[:50]), 3)
+    small = {"layers": NET, "batch_size": 10, "length": "1000 iterations", "sampling": "shuffle"}
+    return Trainer(train | small | settings, SHAPE, (IMAGES, LABELS), (IMAGES[:50], LABELS[:50]), 3)
 
 
 class StopAfter(Stopping):
@@ -51,13 +52,21 @@ def checkpoints(folder: Path, every: float = 1e9, run: str = "run") -> Checkpoin
 
 def finish(one: Trainer, folder: Path) -> tuple[bytes, History]:
     history = one.fit(lambda history: None, checkpoints(folder), Stopping())
-    return one.weights.tobytes(), history
+    return one.result.tobytes(), history
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
-@pytest.mark.parametrize("sampling", ["replacement", "shuffle"])
-def test_T4_resuming_from_every_block_gives_the_bits_of_the_uninterrupted_run(tmp_path, optimizer, sampling):
-    settings = {"optimizer": optimizer, "sampling": sampling, "length": 150, "learning_rate": 0.01}
+WAYS = [
+    {"optimizer": "sgd", "sampling": "replacement", "schedule": "linear"},
+    {"optimizer": "momentum 0.9", "average": "ema 0.9", "layers": ["affine 5", "relu", "dropout 0.3", "affine"]},
+    {"optimizer": "adam", "weight_decay": 0.1, "schedule": "one_cycle", "loss": "cross_entropy 0.1"},
+    {"layers": ["conv 2 2", "relu", "max_pool 2", "affine"], "schedule": "cosine", "batch_size": 9},
+    {"schedule": "step 1 0.5", "layers": ["affine"], "loss": "hinge"},
+]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_T4_resuming_from_every_block_gives_the_bits_of_the_uninterrupted_run(tmp_path, way):
+    settings = {"length": "150 iterations", "learning_rate": 0.01} | way
     expected = finish(trainer(**settings), tmp_path / "whole")
     blocks = 0
     while True:  # every resumed run is cut again one block later
@@ -69,7 +78,7 @@ def test_T4_resuming_from_every_block_gives_the_bits_of_the_uninterrupted_run(tm
         else:
             break
     assert blocks > 5
-    assert (cut.weights.tobytes(), history) == expected
+    assert (cut.result.tobytes(), history) == expected
 
 
 def test_the_seed_decides_and_a_new_batch_size_leaves_the_first_weights_alone():
@@ -121,25 +130,19 @@ def test_T5_other_data_settings_or_code_make_another_run(tmp_path, changed):
     assert Checkpoints(tmp_path, about | {changed: "other"}, 1e9).load() is None
 
 
-@pytest.mark.parametrize("way", ["one_by_one", "fast"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_T11_a_signal_in_the_middle_of_a_product_is_heeded_after_that_block(tmp_path, number, way):
+def test_T11_a_signal_in_the_middle_of_a_product_is_heeded_after_that_block(tmp_path, number):
     """Python runs a signal's handler only when NumPy has returned; then no further block begins."""
-    one, blocks = trainer(arithmetic="float64" if way == "one_by_one" else "exact"), []
-    steps_of = one.steps
+    one, blocks = trainer(), []
+    steps = one.steps()
 
-    def interrupted(*args):
-        steps = steps_of(*args)
+    def interrupted(batches, done):
+        blocks.append(len(batches))
+        os.kill(os.getpid(), number)
+        np.ones((300, 300)) @ np.ones((300, 300))
+        return steps(batches, done)
 
-        def run(batches):
-            blocks.append(len(batches))
-            os.kill(os.getpid(), number)
-            np.ones((300, 300)) @ np.ones((300, 300))
-            return steps.run(batches)
-
-        return steps._replace(run=run)
-
-    one.steps = interrupted
+    one.steps = lambda: interrupted
     with Stopping() as stopping, pytest.raises(Stopped, match="Stopped after iteration") as stopped:
         one.fit(lambda history: None, checkpoints(tmp_path), stopping)
     assert stopped.value.exit_code == 128 + number
@@ -168,7 +171,7 @@ def test_an_output_that_cannot_be_written_stops_training_with_a_checkpoint(
             raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(Broken, call, Broken.fail, raising=False)
-    one, kept, stopping = trainer(length=200), checkpoints(tmp_path), Stopping()
+    one, kept, stopping = trainer(length="200 iterations"), checkpoints(tmp_path), Stopping()
     monkeypatch.setattr(sys, "stdout", Broken())
     with Progress(one.plan, "test", kept, stopping) as progress, pytest.raises(Stopped) as stopped:
         one.fit(progress, kept, stopping)
@@ -179,7 +182,7 @@ def test_an_output_that_cannot_be_written_stops_training_with_a_checkpoint(
 
 def test_a_run_that_starts_anew_beside_checkpoints_says_why(tmp_path, capsys):
     def first_line(run: str) -> str:
-        one, kept = trainer(length=10), checkpoints(tmp_path, run=run)
+        one, kept = trainer(length="10 iterations"), checkpoints(tmp_path, run=run)
         with Progress(one.plan, "test", kept, Stopping()) as progress:
             one.fit(progress, kept, Stopping())
         return capsys.readouterr().out.splitlines()[0]
@@ -194,12 +197,12 @@ def test_a_run_that_starts_anew_beside_checkpoints_says_why(tmp_path, capsys):
 
 def test_T16_a_clock_that_jumps_back_changes_nothing(tmp_path, monkeypatch):
     """Only the monotonic clock is asked; it cannot be set."""
-    expected = finish(trainer(length=100), tmp_path / "one")
+    expected = finish(trainer(length="100 iterations"), tmp_path / "one")
     jumping = iter(range(10**9, 0, -1000))
     monkeypatch.setattr(time, "time", lambda: float(next(jumping)))
-    one = trainer(length=100)
+    one = trainer(length="100 iterations")
     history = one.fit(lambda history: None, checkpoints(tmp_path / "two", every=0), Stopping())
-    assert (one.weights.tobytes(), history) == expected
+    assert (one.result.tobytes(), history) == expected
 
 
 def test_two_generations_are_kept_and_the_newest_is_found(tmp_path):
@@ -228,19 +231,20 @@ def test_a_finished_run_is_forgotten(tmp_path):
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf"), -float("inf")])
 def test_T6_a_loss_that_is_no_number_stops_training_and_names_its_iteration(loss):
-    plan = schedule(100, 10, 50, "iterations", "shuffle", 1)
-    steps = Steps(lambda batches: np.where(np.arange(len(batches)) == 3, loss, 1.0), 5)
+    def steps(batches, done):
+        return np.where(np.arange(len(batches)) == 3, loss, 1.0)
+
     with pytest.raises(PipelineError, match=f"the loss of iteration 4 is {loss}"):
-        fit(plan, steps, lambda: (0.5, 0.5), lambda history: None, History())
+        fit(plan(100, 10, "50 iterations", "shuffle", 1), steps, lambda: (0.5, 0.5), lambda history: None, History(), 5)
 
 
 @pytest.mark.parametrize("arithmetic", ["exact", "float32", "float64"])
 @pytest.mark.parametrize("spoiled", ["images", "weights"])
 def test_T6_a_pixel_or_a_weight_that_is_no_number_stops_training(tmp_path, spoiled, arithmetic):
-    train = load_params(ROOT / "params.yaml", (), Train).model_dump() | {"hidden": 5, "batch_size": 10, "length": 50}
+    train = load_params(ROOT / "params.yaml", (), Train).model_dump() | {"layers": NET, "batch_size": 10}
     images = IMAGES.copy()
     images[:, 3] = np.nan if spoiled == "images" else 0
-    one = Trainer(train | {"arithmetic": arithmetic}, (images, LABELS), (IMAGES[:50], LABELS[:50]), 3)
+    one = Trainer(train | {"arithmetic": arithmetic}, SHAPE, (images, LABELS), (IMAGES[:50], LABELS[:50]), 3)
     if spoiled == "weights":
         one.weights[-1] = np.nan
     with pytest.raises(PipelineError, match="the loss of iteration 1 is nan"):
@@ -249,10 +253,10 @@ def test_T6_a_pixel_or_a_weight_that_is_no_number_stops_training(tmp_path, spoil
 
 
 def test_T6_weights_that_are_no_numbers_are_not_saved(tmp_path):
-    from pipeline.nn.weights import save_weights
+    from pipeline.model import save_model
 
     with pytest.raises(PipelineError, match="W1 holds NaN or infinity"):
-        save_weights(tmp_path / "weights.npz", np.array([1.0, np.nan]), {"W1": (2,)}, {})
+        save_model(tmp_path / "weights.npz", np.array([1.0, np.nan]), {"W1": (2,)}, {})
     assert not list(tmp_path.iterdir())
 
 
@@ -260,10 +264,10 @@ def test_finite_losses_are_no_reason_to_stop():
     require_finite([1.0, 1e300], 0)
 
 
-@pytest.mark.parametrize("model", [{"batch_size": 1}, {"batch_size": 30}, {"model": "linear", "loss": "hinge"}])
+@pytest.mark.parametrize("model", [{"batch_size": 1}, {"batch_size": 30}])
 @pytest.mark.parametrize("arithmetic", ["exact", "float32", "float64"])
 def test_T4_fast_ways_resume_to_the_same_bits_too(tmp_path, model, arithmetic):
-    settings = {"arithmetic": arithmetic, "length": 1200, **model}
+    settings = {"arithmetic": arithmetic, "length": "1200 iterations", **model}
     expected = finish(trainer(**settings), tmp_path / "whole")
     cut = trainer(**settings)
     with pytest.raises(Stopped):
@@ -272,4 +276,4 @@ def test_T4_fast_ways_resume_to_the_same_bits_too(tmp_path, model, arithmetic):
 
 
 def test_a_run_says_how_long_its_gradients_will_take():
-    assert 0 < trainer(gradient="numerical", arithmetic="float64", model="linear").seconds() < 3600
+    assert 0 < trainer(gradient="numerical 1e-5", arithmetic="float64", layers=["affine"]).seconds() < 3600

@@ -4,21 +4,20 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.training.loop import History, Steps, blocks, fit, schedule
+from pipeline.training.loop import History, fit, plan
 
 plans = st.builds(
-    schedule,
+    plan,
     images=st.integers(1, 30),
     batch_size=st.integers(1, 12),
-    length=st.integers(1, 12),
-    unit=st.sampled_from(["iterations", "epochs"]),
+    length=st.builds("{} {}".format, st.integers(1, 12), st.sampled_from(["iterations", "epochs"])),
     sampling=st.sampled_from(["replacement", "shuffle"]),
     seed=st.integers(0, 3),
 )
 
 
 def every_batch(plan, most, done=0):
-    return [batch.tolist() for block in blocks(plan, most, done) for batch in block]
+    return [batch.tolist() for block in plan.blocks(done, most) for batch in block]
 
 
 @given(plan=plans, most=st.integers(1, 10))
@@ -36,16 +35,16 @@ def test_going_on_from_an_iteration_gives_the_rest_of_the_plan(plan, most, data)
 
 @given(images=st.integers(1, 30), batch_size=st.integers(1, 12), epochs=st.integers(1, 3), seed=st.integers(0, 9))
 def test_a_shuffled_epoch_shows_every_image_once(images, batch_size, epochs, seed):
-    plan = schedule(images, batch_size, epochs, "epochs", "shuffle", seed)
-    batches = every_batch(plan, 4)
-    assert len(batches) == epochs * plan.per_epoch
+    one = plan(images, batch_size, f"{epochs} epochs", "shuffle", seed)
+    batches = every_batch(one, 4)
+    assert len(batches) == epochs * one.per_epoch
     for epoch in range(epochs):
-        of_epoch = batches[epoch * plan.per_epoch :][: plan.per_epoch]
+        of_epoch = batches[epoch * one.per_epoch :][: one.per_epoch]
         assert sorted(image for batch in of_epoch for image in batch) == list(range(images))
 
 
 def test_epochs_are_shuffled_differently_and_the_seed_decides_how():
-    first, second = (schedule(50, 50, 2, "epochs", "shuffle", seed) for seed in (1, 2))
+    first, second = (plan(50, 50, "2 epochs", "shuffle", seed) for seed in (1, 2))
     assert every_batch(first, 9)[0] != every_batch(first, 9)[1]
     assert every_batch(first, 9) != every_batch(second, 9)
     assert every_batch(first, 9) == every_batch(first, 9)
@@ -53,9 +52,15 @@ def test_epochs_are_shuffled_differently_and_the_seed_decides_how():
 
 @given(plan=plans, most=st.integers(1, 10))
 def test_training_measures_after_every_epoch_and_after_the_last_step(plan, most):
-    steps = Steps(lambda batches: np.ones(len(batches)), most)
     seen = []
-    history = fit(plan, steps, lambda: (0.5, 0.25), lambda now: seen.append(len(now.losses)), History())
+    history = fit(
+        plan,
+        lambda batches, done: np.ones(len(batches)),
+        lambda: (0.5, 0.25),
+        lambda now: seen.append(len(now.losses)),
+        History(),
+        most,
+    )
     assert len(history.losses) == seen[-1] == plan.iterations
     whole = range(1, plan.iterations // plan.per_epoch + 1)
     rest = [plan.iterations / plan.per_epoch] if plan.iterations % plan.per_epoch else []
@@ -64,4 +69,4 @@ def test_training_measures_after_every_epoch_and_after_the_last_step(plan, most)
 
 @given(plan=plans, most=st.integers(1, 10))
 def test_no_more_batches_are_asked_for_at_once_than_agreed(plan, most):
-    assert all(1 <= len(block) <= most for block in blocks(plan, most, 0))
+    assert all(1 <= len(block) <= most for block in plan.blocks(0, most))

@@ -22,7 +22,7 @@ from pipeline.nn.net import Draw, build
 from pipeline.nn.random import Stream
 from pipeline.training.averages import AVERAGES
 from pipeline.training.checkpoints import Checkpoints, State
-from pipeline.training.loop import DROPOUT_STREAM, WEIGHTS_STREAM, History, Measured, fit, plan
+from pipeline.training.loop import BLOCK, DROPOUT_STREAM, WEIGHTS_STREAM, History, Measured, fit, plan
 from pipeline.training.optimizers import OPTIMIZERS
 from pipeline.training.schedules import SCHEDULES
 
@@ -79,7 +79,8 @@ class Trainer:
                 )
             checkpoints.keep(done, lambda: self.state(history))
 
-        return fit(self.plan, self.steps(), self.measure, after, history)
+        most = BLOCK if self.settings["gradient"] == "backprop" else 1  # a step by differences can take minutes
+        return fit(self.plan, self.steps(), self.measure, after, history, most)
 
     @property
     def result(self) -> Array:
