@@ -4,6 +4,7 @@ $PIPELINE_MIRRORS may say where the data is. `python tools/results.py CNN` train
 """
 
 import json
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -17,23 +18,38 @@ ROOT = Path(__file__).parents[1]
 OUT = ROOT / "docs" / "results.csv"
 HEADER = ("net", "settings", "accuracy", "seconds")
 
-EPOCHS = "train.sampling=shuffle train.unit=epochs"
-CNN = "convert.layout=image train.model=cnn train.initializer=he"
+
+def recipe(layers: str = "", length: int = 0, **settings: str) -> str:
+    """Settings as a shell takes them; `length` in epochs of all images in random order."""
+    made = {"layers": f"[{layers}]"} if layers else {}
+    made |= {"sampling": "shuffle", "length": f"{length} epochs"} if length else {}
+    return shlex.join(f"train.{key}={value}" for key, value in (made | settings).items())
+
+
+ADAM = {"initializer": "he", "optimizer": "adam", "learning_rate": "0.001"}
+LENET = "conv 6 5 2, tanh, mean_pool 2, conv 16 5, tanh, mean_pool 2, affine 120, tanh, affine 84, tanh, affine"
+DEEP = (
+    "conv 16 3 1, relu, conv 16 3 1, relu, max_pool 2, conv 32 3 1, relu, conv 32 3 2, relu, max_pool 2, "
+    "conv 64 3 1, relu, conv 64 3 1, relu, max_pool 2, affine 50, relu, dropout 0.5, affine, dropout 0.5"
+)
 RECIPES = {
-    "two-layer net 784-50-10, sigmoid": "",
-    "the same by numerical differentiation": "train.gradient=numerical train.arithmetic=float64",
+    "784-50-10, sigmoid": "",
+    "the same by numerical differentiation": recipe(gradient="numerical 1e-5", arithmetic="float64"),
     "the same on edges": "convert.features=edges",
-    "two-layer net on Fourier features, tanh, Adam": "convert.features=fourier train.hidden=200 train.activation=tanh "
-    "train.initializer=glorot train.optimizer=adam train.learning_rate=0.003",
-    "two-layer net 784-800-10, relu, Adam": f"train.hidden=800 train.activation=relu train.initializer=he "
-    f"train.optimizer=adam train.learning_rate=0.001 {EPOCHS} train.length=10",
-    "tanh net 784-128-10, one image a step": f"train.hidden=128 train.activation=tanh train.learning_rate=0.01 "
-    f"train.initializer=glorot train.batch_size=1 {EPOCHS} train.length=10",
-    "small CNN, 3 filters 3×3": f"{CNN} train.hidden=128 {EPOCHS} train.length=5",
-    "the textbook's CNN, 30 filters 5×5, Adam": f"{CNN} train.filters=30 train.kernel=5 train.hidden=100 "
-    f"train.optimizer=adam train.learning_rate=0.001 {EPOCHS} train.length=5",
-    "softmax regression": f"train.model=linear {EPOCHS} train.length=10",
-    "linear SVM": f"train.model=linear train.loss=hinge train.learning_rate=0.01 {EPOCHS} train.length=10",
+    "on Fourier features, tanh, Adam": "convert.features=fourier "
+    + recipe("affine 200, tanh, affine", initializer="glorot", optimizer="adam", learning_rate="0.003"),
+    "784-800-10, relu, Adam": recipe("affine 800, relu, affine", 10, **ADAM),
+    "784-128-10, tanh, one image a step": recipe(
+        "affine 128, tanh, affine", 10, learning_rate="0.01", initializer="glorot", batch_size="1"
+    ),
+    "small CNN, 3 filters 3×3": recipe("conv 3 3, relu, max_pool 2, affine 128, relu, affine", 5, initializer="he"),
+    "the textbook's CNN, 30 filters 5×5, Adam": recipe(
+        "conv 30 5, relu, max_pool 2, affine 100, relu, affine", 5, **ADAM
+    ),
+    "LeNet-5, tanh and mean pooling, Adam": recipe(LENET, 5, **ADAM | {"initializer": "glorot"}, schedule="linear"),
+    "the textbook's DeepConvNet, Adam, float32": recipe(DEEP, 3, **ADAM, arithmetic="float32"),
+    "softmax regression": recipe("affine", 10),
+    "linear SVM": recipe("affine", 10, loss="hinge", learning_rate="0.01"),
 }
 
 
@@ -41,7 +57,7 @@ def main(part: str = "") -> None:
     rows = []
     for name, settings in RECIPES.items():
         if part in name:
-            rows.append((name, settings, *measure(settings.split())))
+            rows.append((name, settings, *measure(shlex.split(settings))))
             print("| {} | `{}` | {:.2%} | {:.0f} s |".format(*rows[-1]), flush=True)
     if not part:
         write_bytes(OUT, table(HEADER, rows))
