@@ -1,4 +1,4 @@
-"""Stage 4: judge the trained net on the test images."""
+"""Stage 4: judge the trained net on the test images, and on the validation images if there are any."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ app = typer.Typer(add_completion=False)
 @app.command()
 @reports_errors
 def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
-    """Judge data/model on the test images; write metrics, pictures and a report to data/evaluation.
+    """Judge data/model on images that it was not trained on; write metrics, pictures and a report to data/evaluation.
 
     Example: python -m pipeline.evaluate -S evaluate.mistakes=50
     """
@@ -24,29 +24,35 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     settings = basis.read(lambda: load_params(params, overrides, Evaluate))
     from pipeline.base.files import publish
     from pipeline.base.text import read_columns
-    from pipeline.datasets.arrays import as_pictures, describe_dataset, load_splits
+    from pipeline.datasets.arrays import Split, as_pictures, describe_dataset, load_splits
     from pipeline.model import REMAKE, load_model
     from pipeline.nn.arithmetic import computing
     from pipeline.report.metrics import Answers
     from pipeline.report.results import results
 
+    def judge(split: Split) -> Answers:
+        scores = net.logits(split.images, settings.batch_size)
+        pictures, loss = as_pictures(split.images, data["feature_shape"]), net.mean_loss(scores, split.labels)
+        return Answers(pictures, split.labels, net.probabilities(scores), data["class_names"], loss)
+
     net = load_model(model / "weights.npz")
     with unchanged(source):
         data = describe_dataset(source)
         net.require_data(data | {"sha256": sha256(source)})
-        (test,) = load_splits(source, data, ["test"])
+        splits = dict.fromkeys(["test", data["held_out"]])  # one or two
+        splits = dict(zip(splits, load_splits(source, data, splits), strict=True))
     with computing():
-        scores = net.logits(test.images, settings.batch_size)
-    pictures = as_pictures(test.images, data["feature_shape"])
-    answers = Answers(pictures, test.labels, net.probabilities(scores), data["class_names"])
-    curves = read_columns(model / "accuracy.csv", REMAKE) | read_columns(model / "loss.csv", REMAKE)
+        answers = {name: judge(split) for name, split in splits.items()}
+    curves = read_columns(model / "accuracy.csv", ["epoch", "train", "held_out"], REMAKE)
+    curves |= read_columns(model / "loss.csv", ["loss"], REMAKE)
     net.require_curves({name: sha256(model / name) for name in ("loss.csv", "accuracy.csv")})
-    loss = net.mean_loss(scores, test.labels)
     first_layer = net.first_layer(data["feature_shape"])
-    files = results(answers, loss, curves, first_layer, net.weights, net.about, settings.mistakes)
+    judged = answers["test"], answers.get("validation")
+    files = results(*judged, curves, first_layer, net.weights, net.about, settings.mistakes)
     with basis.unaltered():
         publish(folder, files)
-    typer.echo(f"accuracy {answers.headline['accuracy']:.4f} on {len(test.labels)} test images: {folder}")
+    told = (f"{one.headline['accuracy']:.4f} on {len(one.labels)} {name} images" for name, one in answers.items())
+    typer.echo(f"accuracy {', '.join(told)}: {folder}")
 
 
 if __name__ == "__main__":

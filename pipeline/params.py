@@ -101,22 +101,27 @@ def load_params(path: Path, overrides: Iterable[str] | None, section: type[S]) -
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in the YAML file at `path`; small, UTF-8, without anchors, aliases, tags or duplicate keys."""
+    """The sections in the YAML file at `path`. Raises PipelineError where it is missing or holds else."""
     try:
         with opened(path, "run in the project's folder, or name it: --params") as file:
             content = file.read(LARGEST_FILE + 1)
     except OSError as error:
         raise PipelineError(f"{path} cannot be read: {error.strerror}.") from None
+    return sections(content, path)
+
+
+def sections(content: bytes, where: Path) -> dict[str, Any]:
+    """The mapping in YAML, which `where` holds; small, UTF-8, without anchors, aliases, tags or duplicate keys."""
     if len(content) > LARGEST_FILE:
-        raise PipelineError(f"{path} is over {LARGEST_FILE} bytes, which no parameter file should be.")
+        raise PipelineError(f"{where} is over {LARGEST_FILE} bytes, which no parameter file should be.")
     try:
         tree = parse(content.decode("utf-8"))
     except UnicodeDecodeError as error:
-        raise PipelineError(f"{path} is not UTF-8 text: byte {error.start} is {content[error.start]:#04x}.") from None
+        raise PipelineError(f"{where} is not UTF-8 text: byte {error.start} is {content[error.start]:#04x}.") from None
     except YAMLError as error:
-        raise PipelineError(f"{path} is not valid YAML: {summary(error)}.") from None
+        raise PipelineError(f"{where} is not valid YAML: {summary(error)}.") from None
     if not isinstance(tree, dict):
-        raise PipelineError(f"{path} holds {type(tree).__name__}, not sections; each stage needs one.")
+        raise PipelineError(f"{where} holds {type(tree).__name__}, not sections; each stage needs one.")
     return tree
 
 

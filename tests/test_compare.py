@@ -1,49 +1,176 @@
 """Runs that git and DVC remember are put side by side in one page."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import typer
 from clone import ROOT, Clone
 
+from pipeline.base.errors import PipelineError
 from pipeline.base.text import columns
-from pipeline.report.comparison import comparison
+from pipeline.commands.compare import main
+from pipeline.report.comparison import Run, comparison, curves, ranked
 
 DIGITS = "examples/digits"
 
 
-class Run:
-    """As pipeline.commands.compare reads one."""
+METRICS = {"accuracy": 0.91, "images": 297}
+CURVES = {"epoch": [0.0, 1.0], "held_out": [0.1, 0.91]}
+needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
-    def __init__(self, name: str, **params: object) -> None:
-        self.name, self.params = name, {"train.hidden": 50, **params}
-        self.metrics = {"accuracy": 0.91, "images": 297}
-        self.curves = {"epoch": [0.0, 1.0], "held_out": [0.1, 0.91]}
+
+def a_run(name: str, metrics: Mapping[str, object] = METRICS, **params: object) -> Run:
+    return Run(name, {"train.hidden": 50, **params}, metrics, CURVES)
 
 
 def test_only_parameters_that_differ_are_shown() -> None:
-    page = comparison([Run("HEAD", seed=1), Run("other", seed=2)]).decode()
+    page = comparison([a_run("HEAD", seed=1), a_run("other", seed=2)]).decode()
     assert "<tr><th>seed</th><td>1</td><td>2</td></tr>" in page
     assert "train.hidden" not in page
 
 
-def test_a_name_cannot_become_markup() -> None:
-    assert "<script>" not in comparison([Run("<script>"), Run("other")]).decode()
+def test_a_name_is_shown_whatever_it_is_and_cannot_become_markup() -> None:
+    page = comparison([a_run("<script>"), a_run("_old"), a_run("$$"), a_run("\udcff", bad="\ud800")]).decode()
+    assert "<script>" not in page
+    assert all(page.count(f">{name}<") == 2 for name in ("&lt;script&gt;", "_old", "$$"))  # in the table and the chart
 
 
 def test_the_same_runs_make_the_same_page() -> None:
-    assert comparison([Run("a"), Run("b")]) == comparison([Run("a"), Run("b")])
+    assert comparison([a_run("a"), a_run("b")]) == comparison([a_run("a"), a_run("b")])
+
+
+@pytest.mark.parametrize(
+    ("metrics", "best", "said"),
+    [
+        ([{"accuracy": 0.8}, {"accuracy": 0.9}], "10", "by accuracy on the test set: no run has a validation split"),
+        (
+            [{"accuracy": 0.9, "validation_accuracy": 0.7}, {"accuracy": 0.8, "validation_accuracy": 0.8}],
+            "10",
+            "by accuracy on the validation split",
+        ),
+        (
+            [{"accuracy": 0.9}, {"accuracy": 0.99}, {"accuracy": 0.8, "validation_accuracy": 0.7}],
+            "210",
+            "then the others, by accuracy on the test set",
+        ),
+    ],
+)
+def test_the_best_run_comes_first_and_the_page_says_by_what(metrics: list[dict], best: str, said: str) -> None:
+    runs = [a_run(str(i), its) for i, its in enumerate(metrics)]
+    assert "".join(run.name for run in ranked(runs)) == best
+    assert said in comparison(runs).decode()
+
+
+def test_the_chart_leaves_out_the_rise_that_all_runs_share() -> None:
+    epochs = [0.0, 1.0, 2.0, 3.0]
+    early, late = [0.1, 0.9, 0.92, 0.94], [0.1, 0.5, 0.91, 0.93]
+    lines = curves([Run(name, {}, {}, {"epoch": epochs, "held_out": a}) for name, a in {"e": early, "l": late}.items()])
+    assert [epoch for epoch, _ in lines["e"]] == [2.0, 3.0]
+    assert [epoch for epoch, _ in lines["l"]] == [2.0, 3.0]
 
 
 def test_columns_are_read_by_name() -> None:
-    assert columns("epoch,train\n0,0.5\n1,0.75\n") == {"epoch": [0.0, 1.0], "train": [0.5, 0.75]}
+    content = b"epoch,train\n0,0.5\n1,0.75\n"
+    assert columns(content, Path("x.csv"), ["epoch"], "") == {"epoch": [0.0, 1.0], "train": [0.5, 0.75]}
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"a\n", b"a\n1,2\n", b"b\n1\n", b"a\nnan\n", b"\xff", b"a\n" + b"1" * 200_000]
+)
+def test_what_is_no_table_of_numbers_is_refused(content: bytes) -> None:
+    with pytest.raises(PipelineError, match=r"^x.csv is not a table of numbers \(.+\); make it again\.$"):
+        columns(content, Path("x.csv"), ["a"], "make it again")
+
+
+SOUND = {
+    "params.yaml": "train: {hidden: 50}\n",
+    "dvc.lock": "schema: '2.0'\n",
+    "data/evaluation/metrics.json": json.dumps(METRICS),
+    "data/model/accuracy.csv": "epoch,train,held_out\n0,0.1,0.1\n1,0.9,0.9\n",
+}
+BROKEN = {
+    "anchor": ("params.yaml", "train: &a {hidden: 50}\n", "anchors"),
+    "empty": ("params.yaml", "", "NoneType, not sections"),
+    "scalar": ("params.yaml", "1", "int, not sections"),
+    "latin": ("params.yaml", "train: {name: \udce9}\n", "is not UTF-8"),
+    "json": ("data/evaluation/metrics.json", "<<<<<<< HEAD\n", "is no JSON"),
+    "metrics": ("data/evaluation/metrics.json", "{}", "accuracy: Field required"),
+    "curve": ("data/model/accuracy.csv", "epoch\n1\n", "no column held_out"),
+}
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A DVC repository without stages, in which a branch stands for each run, sound or not."""
+    folder = tmp_path_factory.mktemp("history")
+
+    def git(*arguments: str) -> None:
+        who = ["-c", "user.name=someone", "-c", "user.email=someone@example.org", "-c", "init.defaultBranch=main"]
+        subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True)
+
+    def commit(branch: str, **files: str) -> None:
+        git("checkout", "-q", "-B", branch, *(["main"] if branch != "main" else []))
+        for name, text in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text, "utf-8", errors="surrogateescape")
+        git("add", "--all")
+        git("commit", "-q", "--message", branch)
+
+    git("init", "-q")
+    (folder / ".dvc").mkdir()
+    (folder / ".dvc/config").touch()
+    commit("main", **SOUND)
+    commit("wide", **{"params.yaml": "train: {hidden: 80, note: é}\n", "dvc.lock": "schema: '2.0' # ran\n"})
+    commit("elsewhere", **{"params.yaml": "train: {hidden: 80}\n", "other/dvc.lock": ""})
+    for branch, (file, text, _) in BROKEN.items():
+        commit(branch, **{file: text, "dvc.lock": f"# {branch}\n"})
+    git("checkout", "-q", "main")
+    return folder
+
+
+@needs_git
+def test_what_is_broken_is_named_with_its_reason_and_the_rest_compared(
+    history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(history)
+    with pytest.raises(typer.Exit):
+        main(["main", *BROKEN, "nowhere", "wide"], tmp_path / "page.html")
+    out, err = capsys.readouterr()
+    assert out == f"main, wide: {tmp_path / 'page.html'}\n"
+    assert err.count("\n") == 1
+    for name, (file, _, reason) in BROKEN.items():
+        (told,) = [part for part in err.split("; ") if f"{name} (" in part]
+        assert file in told
+        assert reason in err
+    assert "nowhere (unknown Git revision" in err
+    assert "<td>é</td>" in (tmp_path / "page.html").read_text("utf-8")
+
+
+@needs_git
+def test_only_finished_experiments_of_this_pipeline_are_compared(
+    history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    states = {"wide": "Success", "elsewhere": None, "q1": "Queued", "q2": "Queued", "r": "Running", "f": "Failed"}
+    rows = [{"Experiment": name, "rev": name, "typ": "branch_commit", "State": state} for name, state in states.items()]
+    head = {"Experiment": None, "rev": "main", "typ": "baseline", "State": None}
+    monkeypatch.setattr("dvc.api.exp_show", lambda: [head, *rows])
+    monkeypatch.chdir(history)
+    main(None, tmp_path / "page.html")
+    out, err = capsys.readouterr()
+    assert out == f"HEAD, wide: {tmp_path / 'page.html'}\n"
+    told = "skipped: elsewhere (its dvc.lock here is that of HEAD); q1, q2 (queued); r (running); f (failed)\n"
+    assert err == told
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+@needs_git
 def test_a_commit_and_its_experiments_are_compared(tmp_path: Path) -> None:
     clone = Clone(tmp_path / "clone", PIPELINE_MIRRORS="")
     who = [f"GIT_{role}_{what}" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")]
@@ -53,9 +180,16 @@ def test_a_commit_and_its_experiments_are_compared(tmp_path: Path) -> None:
     clone.output("git", "add", "--all")
     clone.output("git", "commit", "--quiet", "--allow-empty", "--message", "made here")
     clone.output("dvc", "exp", "run", "--quiet", "--name", "wide", "-S", "train.hidden=80", "dvc.yaml")
-    assert clone.output("python", "-m", "pipeline.commands.compare") == "HEAD, wide: data/compare.html\n"
+    target = ["--queue", "--name", "later", "-S", f"{DIGITS}/params.yaml:train.seed=2", f"{DIGITS}/dvc.yaml"]
+    subprocess.run(
+        ["dvc", "exp", "run", "--quiet", *target], cwd=clone.folder.parents[1], env=clone.environment, check=True
+    )
+    command = ["python", "-m", "pipeline.commands.compare"]
+    done = subprocess.run(command, cwd=clone.folder, env=clone.environment, capture_output=True, text=True, check=True)
+    assert set(done.stdout.split(": ")[0].split(", ")) == {"HEAD", "wide"}
+    assert done.stderr == "skipped: later (queued)\n"
     page = (clone.folder / "data/compare.html").read_text()
-    assert "<tr><th>train.hidden</th><td>50</td><td>80</td></tr>" in page
+    assert re.search("<tr><th>train.hidden</th>(<td>50</td><td>80</td>|<td>80</td><td>50</td>)</tr>", page)
 
 
 @pytest.mark.slow
@@ -64,7 +198,7 @@ def test_an_unknown_revision_is_one_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pipeline.commands.compare", "nowhere"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: nothing to compare at nowhere: ")
+    assert done.stderr.startswith("error: nothing to compare: nowhere (")
     assert done.stderr.count("\n") == 1
 
 

@@ -150,5 +150,8 @@ def test_importing_a_module_does_nothing():
     for file in package_files():
         for node in ast.parse(file.read_text("utf-8")).body:
             assert not isinstance(node, ast.For | ast.While | ast.With | ast.Try), f"{file}:{node.lineno}"
+            targets = getattr(node, "targets", [])
+            elsewhere = [target for target in targets if isinstance(target, ast.Subscript | ast.Attribute)]
+            assert not elsewhere, f"{file}:{node.lineno}"
             docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
             assert docstring or not isinstance(node, ast.Expr), f"{file}:{node.lineno}"

@@ -33,7 +33,7 @@ def report(shape=(8, 8), names="0123456789", count=60, units=12, mistakes=25, mo
     weights, about = a_net(model, shape, **knobs)
     about["data"]["class_names"] = list(names)
     labels, shares = rng.integers(0, len(names), count), rng.dirichlet(np.ones(len(names)), count)
-    answers = Answers(rng.random((count, *shape)), labels, shares, list(names))
+    answers = Answers(rng.random((count, *shape)), labels, shares, list(names), 0.5)
     worst = worst_mistakes(labels, shares, mistakes)
     return page(answers, 0.5, CURVES, worst, rng.normal(size=(units, *shape)), weights, about).decode()
 

@@ -19,7 +19,7 @@ READERS = {
     "opened": lambda path: opened(path, "name another"),
     "params": read_yaml,
     "model": load_weights,
-    "curves": lambda path: read_columns(path, "make it again"),
+    "curves": lambda path: read_columns(path, ["epoch"], "make it again"),
     "IDX": read_idx,
     "description": lambda path: load_raw(path.rename(path.with_name("dataset.json")).parent),
 }

@@ -61,7 +61,11 @@ def test_T18_every_choice_runs_to_the_end(copy: Path, overrides: list[str]) -> N
     for stage in STAGES[1:]:
         must(copy, stage, *overrides, *short)
     held_out = 300 if "convert.validation=300" in overrides else 0
-    assert json.loads((copy / "data/evaluation/metrics.json").read_text())["images"] == 297
+    metrics = json.loads((copy / "data/evaluation/metrics.json").read_text())
+    assert metrics["images"] == 297
+    assert ("validation_accuracy" in metrics) == bool(held_out)
+    last = (copy / "data/model/accuracy.csv").read_text().splitlines()[-1].split(",")[-1]
+    assert metrics.get("validation_accuracy", metrics["accuracy"]) == float(last)
     with np.load(copy / "data/processed/dataset.npz") as arrays:
         assert len(arrays["train_images"]) == 1500 - held_out
         assert arrays["train_images"].dtype == (np.uint8 if "convert.normalize=false" in overrides else np.float32)

@@ -137,6 +137,14 @@ class Trained(Part):
         return self
 
 
+class Metrics(Part):
+    """metrics.json, by pipeline.evaluate of any version: what runs are ranked by, beside other numbers."""
+
+    model_config = ConfigDict(extra="allow")
+    accuracy: float = Field(ge=0, le=1)
+    validation_accuracy: float | None = Field(None, ge=0, le=1)
+
+
 def read_json(content: str | bytes, where: Path, model: type[BaseModel], remake: str) -> dict[str, Any]:
     """The JSON object in `content`, which `where` holds. Raises PipelineError where it is none or does not fit."""
     try:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,17 +27,22 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
     return text.getvalue().encode()
 
 
-def read_columns(path: Path, remake: str) -> dict[str, list[float]]:
+def read_columns(path: Path, names: Iterable[str], remake: str) -> dict[str, list[float]]:
     """The columns of a CSV file of numbers, by name. Raises PipelineError where it is missing or holds else."""
+    with opened(path, remake) as file:
+        return columns(file.read(), path, names, remake)
+
+
+def columns(content: bytes, where: Path, names: Iterable[str], remake: str) -> dict[str, list[float]]:
+    """The columns of a CSV table of finite numbers, which `where` holds, by name; `names` must be among them."""
     try:
-        with opened(path, remake) as file:
-            return columns(file.read().decode())
-    except ValueError as error:
-        raise PipelineError(f"{path} is not a table of numbers ({error}); {remake}.") from None
-
-
-def columns(text: str) -> dict[str, list[float]]:
-    """The columns of CSV text, by name. Raises ValueError where it is no table of numbers."""
-    header, *rows = csv.reader(io.StringIO(text))
-    numbers = zip(*([float(cell) for cell in row] for row in rows), strict=True)
-    return dict(zip(header, map(list, numbers), strict=True))
+        header, *rows = csv.reader(io.StringIO(content.decode()))
+        numbers = zip(*([float(cell) for cell in row] for row in rows), strict=True)
+        table = dict(zip(header, map(list, numbers), strict=True))
+        if missing := set(names) - set(table):
+            raise ValueError(f"no column {min(missing)}")
+        if not all(math.isfinite(number) for column in table.values() for number in column):
+            raise ValueError("NaN or infinity")
+    except (ValueError, csv.Error) as error:
+        raise PipelineError(f"{where} is not a table of numbers ({error}); {remake}.") from None
+    return table

@@ -1,26 +1,20 @@
 """Not a stage: several runs side by side, from what git and DVC remember of them."""
 
 import subprocess
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import typer
 
-from pipeline.base.errors import PipelineError, printable, reports_errors
+from pipeline.base.errors import PipelineError, one_line, printable, reports_errors
+from pipeline.report.comparison import Run, comparison, ranked
 
 app = typer.Typer(add_completion=False)
 
-Settings = dict[str, Any]
-
-
-class Run(NamedTuple):
-    """One revision: its parameters by section.key, its metrics, and the columns of its curves."""
-
-    name: str
-    params: Settings
-    metrics: Settings
-    curves: dict[str, list[float]]
+FILES = [Path(file) for file in ("params.yaml", "data/evaluation/metrics.json", "data/model/accuracy.csv")]
+REMAKE = "run dvc repro there"
 
 
 @app.command()
@@ -31,55 +25,95 @@ def main(
 ) -> None:
     """Compare runs in one page: what was set differently, what came out, and the curves in one chart.
 
-    Without revisions: the last commit and the experiments that started from it.
+    Without revisions: the last commit and the experiments that started from it and ran the pipeline of this folder.
+    What cannot be compared is named on stderr; if it was asked for by name, the exit code is 1.
 
     Example: pipeline compare HEAD wide tanh
     """
     from pipeline.base.files import write_bytes
     from pipeline.base.paths import require_other
-    from pipeline.report.comparison import comparison
 
-    require_other(out, *map(Path, ("params.yaml", "data/evaluation/metrics.json", "data/model/accuracy.csv")))
-    runs = [read_run(name) for name in revisions or ["HEAD", *experiments()]]
+    require_other(out, *FILES)
+    runs: list[Run] = []
+    skipped: dict[str, list[str]] = defaultdict(list)  # names by reason
+    chosen = {name: name for name in revisions} if revisions else experiments(skipped)
+    for name, revision in chosen.items():
+        try:
+            runs.append(read_run(name, revision))
+        except PipelineError as error:
+            skipped[str(error).rstrip(".")].append(name)
+    told = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in skipped.items())
+    if not runs:
+        raise PipelineError(f"nothing to compare: {told}; name other revisions.")
     write_bytes(out, comparison(runs))
-    typer.echo(printable(f"{', '.join(run.name for run in runs)}: {out}"))
+    typer.echo(printable(f"{', '.join(run.name for run in ranked(runs))}: {out}"))
+    if skipped:
+        typer.echo(f"skipped: {one_line(told)}", err=True)
+    if revisions and skipped:
+        raise typer.Exit(1)
 
 
-def experiments() -> Iterator[str]:
-    """The names of the experiments that started from the last commit."""
+def experiments(skipped: dict[str, list[str]]) -> dict[str, str]:
+    """The last commit and those of its experiments that ran this folder's pipeline: by name, the revision."""
     from dvc.api import exp_show
 
     git("rev-parse", "HEAD")  # where there is no repository, DVC says so in hundreds of lines
-    yield from (row["Experiment"] for row in exp_show() if row["Experiment"])
+    chosen = {"HEAD": "HEAD"}
+    for row in ask(exp_show):
+        name, revision = row["Experiment"] or row["rev"], row["rev"]
+        if row["typ"] == "baseline":
+            continue
+        if row["State"] not in (None, "Success"):
+            skipped[row["State"].lower()].append(name)
+        elif git("diff", "--name-only", "HEAD", revision, "--", "dvc.lock"):
+            chosen[name] = revision
+        else:
+            skipped["its dvc.lock here is that of HEAD"].append(name)
+    return chosen
 
 
-def read_run(name: str) -> Run:
-    """What is remembered of a revision. Raises PipelineError where it is unknown or its results are gone."""
+def read_run(name: str, revision: str) -> Run:
+    """What is remembered of a revision. Raises PipelineError where it is unknown or its files are gone or damaged."""
     from dvc.api import read
+
+    from pipeline.base.schema import Metrics, read_json
+    from pipeline.base.text import columns
+    from pipeline.params import sections
+
+    here = PurePosixPath(git("rev-parse", "--show-prefix"))
+    params, metrics, curves = (ask(read, str(here / file), rev=revision, mode="rb") for file in FILES)
+    return Run(
+        name,
+        flat(sections(params, FILES[0])),
+        read_json(metrics, FILES[1], Metrics, REMAKE),
+        columns(curves, FILES[2], ["epoch", "held_out"], REMAKE),
+    )
+
+
+def flat(params: dict[str, Any]) -> dict[str, Any]:
+    """Parameters by section.key, whatever the schema was at that time."""
+    pairs = {section: keys if isinstance(keys, dict) else {"": keys} for section, keys in params.items()}
+    return {f"{section}.{key}".rstrip("."): value for section, keys in pairs.items() for key, value in keys.items()}
+
+
+def ask(question: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """What DVC answers. Raises PipelineError with its reason where it does not."""
     from dvc.exceptions import DvcException
     from scmrepo.exceptions import SCMError
 
-    from pipeline.base.text import columns
-    from pipeline.params import parse
-
-    here = PurePosixPath(git("rev-parse", "--show-prefix"))
     try:
-        texts = {file: read(str(here / file), rev=name) for file in ("params.yaml", "data/evaluation/metrics.json")}
-        curves = read(str(here / "data/model/accuracy.csv"), rev=name)
+        return question(*args, **kwargs)
     except (DvcException, SCMError, OSError) as error:
-        reason = str(error).rstrip(".")
-        raise PipelineError(f"nothing to compare at {name}: {reason}; run dvc repro there, or name another.") from None
-    params, metrics = (parse(text) for text in texts.values())
-    flat = {f"{section}.{key}": value for section, keys in params.items() for key, value in keys.items()}
-    return Run(name, flat, metrics, columns(curves))
+        raise PipelineError(str(error)) from None
 
 
 def git(*arguments: str) -> str:
     """What git answers. Raises PipelineError outside a repository."""
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True)  # noqa: S603, S607  # git as it is found
+    command = ["git", *arguments]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="surrogateescape")  # noqa: S603  # git as it is found
     if done.returncode:
         raise PipelineError(f"git says: {done.stderr.strip()}; runs are compared inside the project's repository.")
-    return done.stdout.strip()
+    return done.stdout.removesuffix("\n")
 
 
 if __name__ == "__main__":

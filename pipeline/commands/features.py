@@ -23,13 +23,13 @@ def main(out: Annotated[Path, typer.Argument(help="Where the picture goes.")] = 
     from pipeline.base.paths import require_other
     from pipeline.datasets.features import FEATURES
     from pipeline.datasets.raw import RAW, load_raw
-    from pipeline.report.plots import png, rows
+    from pipeline.report.plots import rows
 
     require_other(out, *RAW.glob("*"))
     about, splits = load_raw(RAW)
     _, first = np.unique(splits["test"].labels, return_index=True)
     digits = splits["test"].images[first]
-    write_bytes(out, png(rows({name: make(digits) for name, make in FEATURES.items()}, about["class_names"])))
+    write_bytes(out, rows({name: make(digits) for name, make in FEATURES.items()}, about["class_names"]))
     typer.echo(printable(f"{', '.join(FEATURES)} of {len(digits)} images: {out}"))
 
 

@@ -78,10 +78,10 @@ def draw(show: Path, answers: list[dict[str, Any]], images: list["Array"]) -> No
 
     from pipeline.base.files import write_bytes
     from pipeline.report.bitmap import chunk
-    from pipeline.report.plots import png, tiles
+    from pipeline.report.plots import tiles
 
     titles = [f"{answer['classes'][0]['class']}\n{Path(answer['picture']).stem[-16:]}" for answer in answers]
-    content = png(tiles(np.stack(images), titles, SEEN, columns=min(8, max(4, len(images)))))
+    content = tiles(np.stack(images), titles, SEEN, columns=min(8, max(4, len(images))))
     write_bytes(show, content[:33] + chunk(b"tEXt", MARK) + content[33:])  # after the header
 
 

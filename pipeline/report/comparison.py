@@ -1,11 +1,11 @@
 """A page that puts runs side by side: settings that differ, metrics, and their curves in one chart."""
 
-import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
-from typing import Any, Protocol
+from itertools import dropwhile
+from typing import Any, NamedTuple
 
-from pipeline.report.plots import compared_curves, png
+from pipeline.report.chart import Points, line_chart
 
 STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
@@ -13,44 +13,92 @@ body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; display: block; overflow-x: auto; }
 th, td { padding: .3rem .8rem; text-align: right; border-bottom: 1px solid #8885; }
 th:first-child { text-align: left; font-weight: normal; }
-img { max-width: 100%; background: white; }
+.chart { font-size: 13px; }
+.chart text { fill: currentColor; }
+.chart .grid { stroke: #8885; }
+.chart polyline { fill: none; stroke-width: 2; }
+.keys { display: flex; flex-wrap: wrap; gap: 0 1.2rem; list-style: none; }
+.keys li::before { content: "—— "; font-weight: bold; }
 """
 
 
-class Run(Protocol):
-    """What is compared: a name, parameters by section.key, metrics, and columns epoch, train and held_out."""
+class Run(NamedTuple):
+    """What is compared: a name, parameters by section.key, metrics, and columns epoch and held_out."""
 
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def params(self) -> Mapping[str, Any]: ...  # noqa: D102
-    @property
-    def metrics(self) -> Mapping[str, Any]: ...  # noqa: D102
-    @property
-    def curves(self) -> Mapping[str, Sequence[float]]: ...  # noqa: D102
+    name: str
+    params: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    curves: Mapping[str, Sequence[float]]
 
 
 def comparison(runs: Sequence[Run]) -> bytes:
-    """The page, whole: it needs no other file and no network."""
+    """The page, whole, the best run first: it needs no other file and no network."""
+    runs = ranked(runs)
     names = [run.name for run in runs]
-    differing = [key for key in sorted({key for run in runs for key in run.params}) if varies(runs, key)]
+    differing = [key for key in keys(run.params for run in runs) if varies(runs, key)]
     settings = [[key, *(str(run.params.get(key, "")) for run in runs)] for key in differing]
-    metrics = [[key, *(number(run.metrics.get(key)) for run in runs)] for key in sorted(runs[0].metrics)]
-    picture = png(compared_curves({run.name: (run.curves["epoch"], run.curves["held_out"]) for run in runs}))
-    image = base64.b64encode(picture).decode()
+    metrics = [[key, *(number(run.metrics.get(key, "")) for run in runs)] for key in keys(run.metrics for run in runs)]
+    chart = line_chart("Accuracy on held-out images", curves(runs), ("epoch", "runs"), lambda y: f"{y:g}%")
+    hues = [f"hsl({360 * i // len(runs)} 75% 45%)" for i in range(len(runs))]
+    colours = "".join(
+        f".line{i} {{ stroke: {hue} }} .key{i}::before {{ color: {hue} }}\n" for i, hue in enumerate(hues)
+    )
     page = f"""<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
 <title>{escape(", ".join(names))}</title>
-<style>{STYLE}</style>
+<style>{STYLE}{colours}</style>
 <h1>{len(runs)} runs compared</h1>
+<p>{order(runs)}</p>
 <table>{"".join(rows([["", *names], *metrics, *settings]))}</table>
 <p>Parameters that are the same in all runs are left out.</p>
-<img alt="accuracy on held-out images by epoch, a line a run" src="data:image/png;base64,{image}">
+<h2>Accuracy on held-out images by epoch, after the first steep rise</h2>
+{chart}
 </html>
 """
-    return page.encode()
+    return page.encode(errors="replace")
+
+
+def ranked(runs: Iterable[Run]) -> list[Run]:
+    """The best first: those with a validation split by their accuracy on it, then the others by test accuracy."""
+    return sorted(runs, key=worth, reverse=True)
+
+
+def worth(run: Run) -> tuple[bool, float]:
+    """What a run is ranked by: whether it has a validation split, and its accuracy there, or else on the test set."""
+    validation = run.metrics.get("validation_accuracy")
+    return (False, run.metrics["accuracy"]) if validation is None else (True, validation)
+
+
+def order(runs: Sequence[Run]) -> str:
+    """What the page says of the order of its runs."""
+    validated = [worth(run)[0] for run in runs]
+    if all(validated):
+        return "The best run comes first, by accuracy on the validation split."
+    if any(validated):
+        return (
+            "First the runs with a validation split, by accuracy on it; then the others, by accuracy on the test set."
+        )
+    return "The best run comes first, by accuracy on the test set: no run has a validation split."
+
+
+def curves(runs: Sequence[Run]) -> dict[str, Points]:
+    """Held-out accuracy in % by epoch, a line a run, without the steep rise at first, beside which all look alike.
+
+    A line begins where it reaches the lowest accuracy in the second half of any run.
+    """
+    lines = {run.name: list(zip(run.curves["epoch"], run.curves["held_out"], strict=True)) for run in runs}
+    low = min(accuracy for points in lines.values() for _, accuracy in points[len(points) // 2 :])
+    return {
+        name: [(epoch, 100 * accuracy) for epoch, accuracy in dropwhile(lambda point: point[1] < low, points)]
+        for name, points in lines.items()
+    }
+
+
+def keys(tables: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The keys of all tables, each once."""
+    return sorted({key for table in tables for key in table})
 
 
 def varies(runs: Sequence[Run], key: str) -> bool:

@@ -50,10 +50,14 @@ def worst_mistakes(labels: Array, probabilities: Array, most: int) -> Array:
 
 
 class Answers:
-    """What the net said of N images: pictures (N, Y, X), labels (N,), probabilities (N, K), names of the K classes."""
+    """What the net said of N images: pictures (N, Y, X), labels (N,), probabilities (N, K), names of the K classes.
 
-    def __init__(self, pictures: Array, labels: Array, probabilities: Array, names: Sequence[str]) -> None:
+    loss: the mean over the images.
+    """
+
+    def __init__(self, pictures: Array, labels: Array, probabilities: Array, names: Sequence[str], loss: float) -> None:
         self.pictures, self.labels, self.probabilities, self.names = pictures, labels, probabilities, names
+        self.loss = loss
         self.predicted = probabilities.argmax(axis=1)
         self.confusion = confusion_matrix(labels, self.predicted, len(names))
-        self.headline = headline(self.confusion)
+        self.headline = headline(self.confusion) | {"loss": loss}

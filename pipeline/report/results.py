@@ -12,10 +12,9 @@ from pipeline.report.page import page
 MOST_UNITS = 100  # hidden units pictured
 
 
-@plots.plain_style
 def results(
     answers: Answers,
-    loss: float,
+    validation: Answers | None,
     curves: Mapping[str, Sequence[float]],
     first_layer: Array,
     weights: Mapping[str, Array],
@@ -24,26 +23,32 @@ def results(
 ) -> dict[str, bytes]:
     """The files by name, metrics.json last: once it is there, all of them are.
 
+    answers: on the test images; validation: on the validation split, if there is one;
     curves: columns of accuracy.csv (epoch, train, held_out) and loss.csv (loss); first_layer: (M, Y, X);
     weights and about: what the model file holds and says of itself.
     """
     worst = worst_mistakes(answers.labels, answers.probabilities, mistakes)
-    figures = {
-        "accuracy": plots.accuracy_curve(
+    files = {
+        "accuracy.png": plots.accuracy_curve(
             curves["epoch"], curves["train"], curves["held_out"], about["data"]["held_out"]
         ),
-        "loss": plots.loss_curve(curves["loss"]),
-        "confusion": plots.confusion_chart(answers.confusion, answers.names),
-        "mistakes": plots.mistakes_chart(answers.pictures[worst], [title(answers, i) for i in worst]),
-        "weights": plots.weights_chart(first_layer[:MOST_UNITS]),
+        "loss.png": plots.loss_curve(curves["loss"]),
+        "confusion.png": plots.confusion_chart(answers.confusion, answers.names),
+        "mistakes.png": plots.mistakes_chart(answers.pictures[worst], [title(answers, i) for i in worst]),
+        "weights.png": plots.weights_chart(first_layer[:MOST_UNITS]),
     }
-    files = {f"{name}.png": plots.png(figure) for name, figure in figures.items()}
     pairs = zip(answers.labels.tolist(), answers.predicted.tolist(), strict=True)
     files["predictions.csv"] = table(["actual", "predicted"], [[answers.names[k] for k in pair] for pair in pairs])
     files["classes.json"] = strict_json(by_class(answers.confusion, answers.names))
     files["model.json"] = strict_json(about)  # whose numbers these are
-    files["report.html"] = page(answers, loss, curves, worst, first_layer, weights, about)
-    return files | {"metrics.json": strict_json(answers.headline | {"loss": loss})}
+    files["report.html"] = page(answers, answers.loss, curves, worst, first_layer, weights, about)
+    return files | {"metrics.json": strict_json(metrics(answers, validation))}
+
+
+def metrics(test: Answers, validation: Answers | None) -> dict[str, Any]:
+    """The numbers of the test images, and what runs are chosen by: the same of the validation split, if any."""
+    chosen_by = {f"validation_{key}": validation.headline[key] for key in ("accuracy", "loss")} if validation else {}
+    return test.headline | chosen_by
 
 
 def title(answers: Answers, i: int) -> str:
