@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import shutil
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,49 @@ def test_a_stage_is_a_file_a_params_section_and_a_dvc_stage(stage):
 def test_the_two_pipelines_differ_only_by_where_the_code_lies():
     mnist, digits = ((ROOT / name).read_text("utf-8") for name in PIPELINES)
     assert digits == mnist.replace("- pipeline/", "- ../../pipeline/")
+
+
+LEFT_BEHIND = [
+    ".DS_Store",
+    "._x.py",
+    "Thumbs.db",
+    "desktop.ini",
+    "x.py~",
+    ".x.py.swp",
+    ".#x.py",
+    "#x.py#",
+    "4913",
+    "x.py.orig",
+    "x.py.rej",
+    "x.py.bak",
+    ".idea/workspace.xml",
+    ".vscode/x.json",
+    ".ipynb_checkpoints/x-checkpoint.py",
+    "__pycache__/x.cpython-311.pyc",
+]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what DVC imports
+def test_dvc_sees_the_files_that_run_and_none_that_editors_and_file_managers_leave(tmp_path, monkeypatch):
+    from dvc.repo import Repo
+
+    code = tmp_path / "pipeline"
+    shutil.copytree(PACKAGE, code, ignore=shutil.ignore_patterns(*LEFT_BEHIND, "__pycache__"))
+    tracked = [file for file in code.rglob("*") if file.is_file()]
+    monkeypatch.chdir(tmp_path)
+    with Repo.init(no_scm=True) as repo:
+        shutil.copy(ROOT / ".dvcignore", tmp_path)
+        repo.run(name="stage", cmd="true", deps=["pipeline"])
+    for name in LEFT_BEHIND:
+        file = code / "nn" / name
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    with Repo() as repo:
+        assert repo.status() == {}
+        assert not [file for file in tracked if repo.dvcignore.is_ignored_file(str(file))]
+    (code / "nn/new.py").touch()
+    with Repo() as repo:
+        assert repo.status() != {}
 
 
 def package_files() -> list[Path]:
