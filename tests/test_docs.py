@@ -58,10 +58,10 @@ def test_the_commands_of_the_readme_run_in_order(mnist_mirror: str, tmp_path: Pa
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "console")], ids=lambda page: page.name)
 def test_the_commands_of_a_page_run_in_order_on_the_digits(page: Path, tmp_path: Path) -> None:
-    """In a console block what follows `$ ` is typed, the rest is the answer."""
+    r"""In a console block what follows `$ ` is typed, and goes on after a `\` at the end; the rest is the answer."""
     clone = with_environment(Clone(tmp_path / "clone"))
     for block in blocks(page, "console"):
-        shell(clone, "\n".join(line[2:] for line in block.splitlines() if line.startswith("$ ")))
+        shell(clone, "\n".join(re.findall(r"^\$ ((?:.*\\\n)*.*)$", block, re.MULTILINE)))
 
 
 def test_every_make_target_that_a_page_names_exists() -> None:
