@@ -179,8 +179,8 @@ def test_a_commit_and_its_experiments_are_compared(tmp_path: Path) -> None:
     clone.folder /= DIGITS
     clone.output("git", "add", "--all")
     clone.output("git", "commit", "--quiet", "--allow-empty", "--message", "made here")
-    clone.output("dvc", "exp", "run", "--quiet", "--name", "wide", "-S", "train.hidden=80", "dvc.yaml")
-    target = ["--queue", "--name", "later", "-S", f"{DIGITS}/params.yaml:train.seed=2", f"{DIGITS}/dvc.yaml"]
+    clone.output("dvc", "exp", "run", "--quiet", "--name", "wide", "-S", "train.seed=2", "dvc.yaml")
+    target = ["--queue", "--name", "later", "-S", f"{DIGITS}/params.yaml:train.seed=3", f"{DIGITS}/dvc.yaml"]
     subprocess.run(
         ["dvc", "exp", "run", "--quiet", *target], cwd=clone.folder.parents[1], env=clone.environment, check=True
     )
@@ -189,7 +189,7 @@ def test_a_commit_and_its_experiments_are_compared(tmp_path: Path) -> None:
     assert set(done.stdout.split(": ")[0].split(", ")) == {"HEAD", "wide"}
     assert done.stderr == "skipped: later (queued)\n"
     page = (clone.folder / "data/compare.html").read_text()
-    assert re.search("<tr><th>train.hidden</th>(<td>50</td><td>80</td>|<td>80</td><td>50</td>)</tr>", page)
+    assert re.search("<tr><th>train.seed</th>(<td>1</td><td>2</td>|<td>2</td><td>1</td>)</tr>", page)
 
 
 @pytest.mark.slow
