@@ -12,12 +12,12 @@ from browser import CHROMIUM, DRIVER, Browser, browsing
 from drawings import SHAPES, STYLES, strokes
 from nets import a_file, a_net
 from PIL import Image
+from pipeline.nn.classifier import load_classifier
 from test_page import CURVES
 
 from pipeline.commands.predict import look
 from pipeline.datasets.arrays import Split
 from pipeline.datasets.raw import arrange
-from pipeline.nn.classifier import load_classifier
 from pipeline.report.metrics import Answers
 from pipeline.report.page import page
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from by_hand import OUTPUTS, STAGES, all_stages, command, hashes, must, refusal, run
+from pipeline.nn.classifier import load_classifier
 
 from pipeline.base.errors import PipelineError
 from pipeline.base.files import write_bytes
 from pipeline.base.provenance import unchanged
 from pipeline.datasets.arrays import describe_dataset, load_splits
-from pipeline.nn.classifier import load_classifier
 from pipeline.params import load_params
 from pipeline.training.settings import Train
 
