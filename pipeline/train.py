@@ -38,8 +38,7 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     with unchanged(source):
         data = describe_dataset(source) | {"sha256": sha256(source)}
         train, held_out = load_splits(source, data, ["train", data["held_out"]])
-    shape, classes = (1, *data["feature_shape"]), len(data["class_names"])
-    trainer = Trainer(settings.model_dump(), shape, train, held_out, classes)
+    trainer = Trainer(settings.model_dump(), (1, *data["feature_shape"]), train, held_out, len(data["class_names"]))
     if settings.gradient != "backprop":
         typer.echo(f"gradient {settings.gradient}: about {trainer.seconds():.0f} s for {trainer.plan.iterations} steps")
     about = {"net": trainer.about, "params": settings.model_dump(), "data": data}
