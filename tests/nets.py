@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 from described import described
+from pipeline.nn.weights import save_weights, size, views
 
 from pipeline.base.arrays import Array
 from pipeline.datasets.features import feature_shape
 from pipeline.nn import architecture, build
 from pipeline.nn.arithmetic import ARITHMETICS
-from pipeline.nn.weights import save_weights, size, views
 
 KNOBS = {"hidden": 12, "activation": "sigmoid", "filters": 4, "kernel": 3, "pool": 2}
 

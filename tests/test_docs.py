@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from clone import ROOT, Clone
+from results import RECIPES, with_table
 
 README = (ROOT / "README.md").read_text("utf-8")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*/*.md")])
@@ -90,9 +91,11 @@ def test_every_file_in_the_readmes_tree_exists() -> None:
 
 def test_the_results_in_the_readme_are_those_that_were_measured() -> None:
     with (ROOT / "docs/results.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            settings = f"`{row['settings']}`" if row["settings"] else "as it is"
-            assert f"| {row['net']} | {float(row['accuracy']):.2%} | {settings} |" in README, row
+        rows = [
+            (row["net"], row["settings"], float(row["accuracy"]), float(row["seconds"])) for row in csv.DictReader(file)
+        ]
+    assert {name: settings for name, settings, *_ in rows} == RECIPES
+    assert with_table(README, rows) == README
 
 
 def test_the_speeds_in_the_readme_are_those_that_were_measured() -> None:

@@ -7,10 +7,10 @@ import sys
 import numpy as np
 import pytest
 from nets import a_file, a_net
+from pipeline.nn.classifier import load_classifier
 
 from pipeline.base.npz import read_npz
 from pipeline.datasets.arrays import describe_dataset, load_splits
-from pipeline.nn.classifier import load_classifier
 
 NETS = {
     "linear": ("linear", {}),

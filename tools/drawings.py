@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
+from pipeline.nn.classifier import load_classifier
 
 from pipeline.commands.predict import classify, look
-from pipeline.nn.classifier import load_classifier
 
 # Each digit in the shapes that people were taught: points "x y" of a pen in a box of height 1, smooth but at "/",
 # where it turns a corner, and lifted at "|".

@@ -9,13 +9,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from pipeline.base.files import write_bytes
 from pipeline.base.text import table
 
 ROOT = Path(__file__).parents[1]
-OUT = ROOT / "docs" / "results.csv"
+OUT, README = ROOT / "docs" / "results.csv", ROOT / "README.md"
+BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 HEADER = ("net", "settings", "accuracy", "seconds")
 
 
@@ -58,9 +61,23 @@ def main(part: str = "") -> None:
     for name, settings in RECIPES.items():
         if part in name:
             rows.append((name, settings, *measure(shlex.split(settings))))
-            print("| {} | `{}` | {:.2%} | {:.0f} s |".format(*rows[-1]), flush=True)
+            print(line(*rows[-1]), flush=True)
     if not part:
         write_bytes(OUT, table(HEADER, rows))
+        write_bytes(README, with_table(README.read_text("utf-8"), rows).encode())
+
+
+def line(net: str, settings: str, accuracy: float, seconds: float) -> str:
+    """A row of the README's table."""
+    return f"| {net} | {accuracy:.2%} | {f'`{settings}`' if settings else 'as it is'} | {seconds:.0f} s |"
+
+
+def with_table(page: str, rows: Iterable[Sequence[Any]]) -> str:
+    """The README with the table of these rows between its two marks."""
+    before, _, rest = page.partition(BEGIN)
+    after = rest.partition(END)[2]
+    head = "| Net | Test accuracy | Settings, each after a `-S` | Training |\n|---|---|---|---|"
+    return "\n".join([before + BEGIN, head, *(line(*row) for row in rows), END]) + after
 
 
 def measure(settings: list[str]) -> tuple[float, int]:
