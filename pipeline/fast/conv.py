@@ -80,7 +80,7 @@ def conv_block(at: Place, plain: Layer, padding: int, pool: int, rectified: bool
         if rectified:
             dy *= y > 0
         dy = ops.grid(dy, bits.dy, dy)
-        dy.reshape(filters, -1).sum(axis=1, out=g["b"])
+        np.add.reduce(dy.reshape(filters, -1), axis=1, out=g["b"])
         free = np.ones(dy.shape, bool)
         for slab in slabs(c):
             first = slab == most

@@ -18,7 +18,7 @@ BLOCK = 1024  # images counted at a time
 
 def lit(images: Array) -> Array:
     """Images (N, D) without the last pixels, as far as those are dark in all of them: (N, k), k at least 1."""
-    alight = np.flatnonzero(np.logical_or.reduce(images, axis=0) if len(images) > 1 else images[0])
+    alight = np.logical_or.reduce(images, axis=0).nonzero()[0]
     return images[:, : alight[-1] + 1 if len(alight) else 1]
 
 

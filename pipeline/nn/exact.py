@@ -78,7 +78,8 @@ def operand(x: Array, bits: int, bound: float | None = None, each: bool = False)
 
 def largest(a: Array, at_least: float = SMALLEST) -> float:
     """The largest |a|, or `at_least`; NaN where a number is NaN."""
-    high, low = float(a.max(initial=at_least)), -float(a.min(initial=0.0))
+    high = float(np.maximum.reduce(a, axis=None, initial=at_least))  # half the overhead of a.max
+    low = -float(np.minimum.reduce(a, axis=None, initial=0.0))
     return low if low > high else high  # high where either is NaN
 
 
@@ -99,4 +100,4 @@ def sum(a: Array, axis: int | None = None, bound: float | None = None, keepdims:
     """The sum of all numbers, or along one axis, each rounded to as many bits as n numbers can have exactly."""
     terms = a.size if axis is None else a.shape[axis]
     exact = rounded(a, min(MANTISSA - (terms - 1).bit_length(), MOST_BITS), largest(a) if bound is None else bound)
-    return exact.sum(axis=axis, keepdims=keepdims)
+    return np.add.reduce(exact, axis=axis, keepdims=keepdims)

@@ -79,7 +79,7 @@ def affine(at: Place, units: int) -> Layer:
     def backward(ops: Arithmetic, w: Weights, g: Weights, dy: Array, x: Array) -> Array | None:
         dy = ops.grid(dy, bits.dy, dy)
         np.matmul(x.T, dy, out=g["W"])
-        dy.sum(axis=0, out=g["b"])
+        np.add.reduce(dy, axis=0, out=g["b"])
         if at.first:
             return None
         return np.matmul(dy, w["W"].T, out=np.empty_like(x)).reshape(len(x), *at.shape)  # in the memory order of x
@@ -109,7 +109,7 @@ def conv(at: Place, filters: int, kernel: int, padding: int, stride: int) -> Lay
     def backward(ops: Arithmetic, w: Weights, g: Weights, dy: Array, patches: Array) -> Array | None:
         n, dy = len(dy), ops.grid(dy, bits.dy, dy).swapaxes(0, 1).reshape(filters, -1)
         np.matmul(dy, patches.T, out=g["W"].reshape(filters, -1))
-        dy.sum(axis=1, out=g["b"])
+        np.add.reduce(dy, axis=1, out=g["b"])
         if at.first:
             return None
         dpatches = np.matmul(w["W"].reshape(filters, -1).T, dy)

@@ -17,7 +17,7 @@ Loss = Callable[[Arithmetic, Array, Array], tuple[float, Array]]
 def softmax(ops: Arithmetic, logits: Array) -> Array:
     """Probabilities (N, K) of logits (N, K); the largest is subtracted, so nothing overflows."""
     y = logits.T.copy()
-    y -= y.max(axis=0)
+    y -= np.maximum.reduce(y, axis=0)
     ops.exp(y, out=y)
     y /= ops.sum(y, axis=0, bound=1.0)
     return y.T
@@ -33,7 +33,7 @@ def cross_entropy(smoothing: float) -> Loss:
     def loss(ops: Arithmetic, logits: Array, labels: Array) -> tuple[float, Array]:
         n, images = len(labels), np.arange(len(labels))
         y = logits.T.copy()
-        y -= y.max(axis=0)
+        y -= np.maximum.reduce(y, axis=0)
         wanted = (1 - smoothing) * y[labels, images]
         if smoothing:
             wanted += smoothing / len(y) * ops.sum(y, axis=0)

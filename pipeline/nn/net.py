@@ -26,13 +26,9 @@ class Net(NamedTuple):
 
     layers: tuple[Layer, ...]
     white: int
+    scaled: bool  # the first layer takes bytes as they are, and its sums are divided by `white`
     words: tuple[tuple[str, tuple[float, ...]], ...]
     places: tuple[Place, ...]
-
-    @property
-    def scaled(self) -> bool:
-        """Whether the first layer takes bytes as they are, and its sums are divided by `white`."""
-        return self.white != 1 and bool(self.layers[0].weights)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -79,7 +75,8 @@ def build(words: Sequence[str], shape: tuple[int, ...], classes: int, batch: int
         parsed.append((word, numbers))
         places.append(at)
         at = Place(layers[-1].shape, batch, layers[-1].bound, first=at.first and not layers[-1].weights)
-    return Net(tuple(layers), white or 1, tuple(parsed), tuple(places))
+    scaled = (white or 1) != 1 and bool(layers[0].weights)
+    return Net(tuple(layers), white or 1, scaled, tuple(parsed), tuple(places))
 
 
 def operands(ops: Arithmetic, net: Net, weights: Array) -> Callable[[], list[Weights]]:

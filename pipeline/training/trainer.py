@@ -105,7 +105,7 @@ class Trainer:
 
     def images(self, batch: Array) -> Array:
         """The images (B, k) of a batch of indices."""
-        images = np.take(self.train[0], batch, axis=0, mode="clip")
+        images = self.train[0].take(batch, axis=0, mode="clip")
         return images if self.order is None else lit(images)
 
     def gradient(self, grads: Array) -> Gradient:
