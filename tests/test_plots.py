@@ -24,7 +24,7 @@ def some_answers(n: int = 30, loss: float = 0.5) -> Answers:
 
 
 def made(answers: Answers, validation: Answers | None = None, layer=None, mistakes: int = 25) -> dict[str, bytes]:
-    weights, about = a_net("two_layer", (8, 8))
+    weights, about = a_net(shape=(8, 8))
     first = np.zeros((1, 8, 8)) if layer is None else layer
     return results(answers, validation, CURVES, first, weights, about, mistakes)
 

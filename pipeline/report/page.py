@@ -21,7 +21,6 @@ from pipeline.report.chart import line_chart, thinned
 from pipeline.report.metrics import Answers, by_class
 
 FOLDER = Path(__file__).parent
-CALLED = {"linear": "linear classifier", "two_layer": "two-layer net", "cnn": "convolutional net"}
 MOST_UNITS = 100  # of the first layer pictured
 MOST_POINTS = 400  # of the loss curve
 MOST_WEIGHTS = 600_000  # that the pad can have: two bytes each, and a third more as text, stay under 2 MB
@@ -42,7 +41,8 @@ def page(
     count = sum(array.size for array in weights.values())
     wrong = int(answers.confusion.sum() - answers.confusion.diagonal().sum())
     parts = {
-        "title": escape(f"{data['title']}, read by a {CALLED.get(net['model'], net['model'])}"),
+        "title": escape(f"{data['title']}, read by a neural net"),
+        "layers": escape(", ".join(net["layers"])),
         "headline": definitions(
             {
                 "accuracy": f"{answers.headline['accuracy']:.2%}",
@@ -241,7 +241,7 @@ def embedded(weights: Mapping[str, Array], about: Mapping[str, Any]) -> dict[str
     wanted = ("class_names", "image_shape", "framing", "features", "normalize")
     return {
         "data": {key: data[key] for key in wanted},
-        "net": {key: about["net"][key] for key in ("model", "knobs", "input_shape")},
+        "net": {key: about["net"][key] for key in ("layers", "input_shape")},
         "weights": {name: sixteen_bits(array) for name, array in weights.items()},
     }
 
