@@ -29,7 +29,7 @@ def picture(path: Path | bytes) -> Path:
 
 @pytest.fixture
 def model(tmp_path) -> Path:
-    weights, about = a_net("linear", (8, 8))
+    weights, about = a_net(["affine"], (8, 8))
     about["data"]["class_names"] = NAMES
     return a_file(tmp_path / "weights.npz", weights, about)
 

@@ -22,7 +22,7 @@ from PIL import Image
 
 from pipeline.nn.layers import LAYERS
 from pipeline.report import bitmap
-from pipeline.report.chart import line_chart, thinned, ticks
+from pipeline.report.chart import Chart, accuracies, svg, thinned, ticks
 from pipeline.report.metrics import Answers, worst_mistakes
 from pipeline.report.page import MOST_WEIGHTS, commands, page, script, template
 
@@ -196,8 +196,14 @@ def test_a_long_curve_is_thinned_to_means():
     assert thinned([], 400) == []
 
 
+def test_the_untrained_net_is_charted_only_where_there_is_little_else():
+    assert accuracies(CURVES, "test").lines == {"train 90.00%": [(1, 80), (2, 90)], "test 80.00%": [(1, 70), (2, 80)]}
+    two = {key: values[:2] for key, values in CURVES.items()}
+    assert [e for e, _ in accuracies(two, "test").lines["train 80.00%"]] == [0, 1]
+
+
 def test_one_point_is_a_chart_too():
-    assert "<svg" in line_chart("t", {"loss": [(1.0, 0.0)]}, ("x", "y"), str)
+    assert "<svg" in svg(Chart("t", {"loss": [(1.0, 0.0)]}, ("x", "y"), str))
 
 
 # from the stages
