@@ -1,36 +1,61 @@
 """Nets that nobody trained, with files that say all that a trained one's says."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from described import described
-from pipeline.nn.weights import save_weights, size, views
 
 from pipeline.base.arrays import Array
+from pipeline.base.errors import PipelineError
 from pipeline.datasets.features import feature_shape
-from pipeline.nn import architecture, build
+from pipeline.model import load_model, save_model
 from pipeline.nn.arithmetic import ARITHMETICS
+from pipeline.nn.images import stored
+from pipeline.nn.inference import logits
+from pipeline.nn.net import Net, build, size, views
 
-KNOBS = {"hidden": 12, "activation": "sigmoid", "filters": 4, "kernel": 3, "pool": 2}
+SIGMOID = ["affine 12", "sigmoid", "affine"]
+TEXTBOOK = ["conv 30 5", "relu", "max_pool 2", "affine 100", "relu", "affine"]
+DEEP = ["conv 16 5", "relu", "max_pool 2", "conv 32 5", "relu", "max_pool 2", "affine 128", "relu", "affine"]
+LENET = ["conv 6 5 2", "tanh", "mean_pool 2", "conv 16 5", "tanh", "mean_pool 2"]
+LENET += ["affine 120", "tanh", "affine 84", "tanh", "affine"]
+STACKS = 12
+
+
+def a_stack(seed: int, shape: tuple[int, int] = (28, 28)) -> list[str]:
+    """Random layers that fit images of `shape`; number 0 is LeNet-5."""
+    if seed == 0:
+        return LENET
+    rng = np.random.default_rng(seed)
+    between = ["sigmoid", "tanh", "relu", "dropout 0.3", "max_pool 2", "max_pool 3", "mean_pool 2", "mean_pool 3"]
+    while True:
+        layers = [str(rng.choice(between))] * (seed % 4 == 0)
+        for _ in range(seed % 3):
+            numbers = [rng.integers(1, 9), rng.integers(1, 6), rng.integers(0, 3), rng.integers(1, 3)]
+            layers += [f"conv {' '.join(map(str, numbers[: rng.integers(2, 5)]))}", *rng.choice(between, 2).tolist()]
+        for _ in range(rng.integers(0, 3)):
+            layers += [f"affine {rng.integers(5, 40)}", str(rng.choice(between[:4]))]
+        layers += ["affine", *(["tanh"] if seed % 5 == 0 else [])]
+        try:
+            build(layers, (1, *shape), 10)
+        except PipelineError:  # the images have become too small
+            continue
+        return layers
 
 
 def a_net(
-    model: str, shape: tuple[int, int] = (28, 28), features: str = "pixels", arithmetic: str = "exact", **knobs: Any
+    layers: list[str] = SIGMOID,
+    shape: tuple[int, int] = (28, 28),
+    features: str = "pixels",
+    arithmetic: str = "exact",
+    layout: str = "flat",
+    normalize: bool = True,
 ) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Weights large enough to have opinions, and what their file says about them."""
-    normalize = knobs.pop("normalize", True)
-    layout = "image" if model == "cnn" else "flat"
+    """Weights that have opinions, and what their file says about them."""
     seen = feature_shape(features, shape)
-    input_shape = [1, *seen] if layout == "image" else [seen[0] * seen[1]]
-    knobs = architecture(model, KNOBS | knobs)
-    ops = ARITHMETICS[arithmetic]
-    shapes = build(model, ops, tuple(input_shape), 10, **knobs).shapes
-    weights = views(np.random.default_rng(1).normal(0, 1, size(shapes)), shapes)
-    for array in weights.values():
-        array *= 0.1 if array.ndim == 1 else 3 / np.sqrt(array.size / array.shape[0 if array.ndim == 4 else -1])
-    weights["W1"] /= 1 if normalize else 255
-    net = {"model": model, "knobs": knobs, "input_shape": input_shape, "classes": 10, "arithmetic": arithmetic}
+    net = {"layers": layers, "input_shape": [1, *seen], "classes": 10, "arithmetic": arithmetic}
     data = described(shape) | {
         "feature_shape": seen,
         "features": features,
@@ -38,16 +63,51 @@ def a_net(
         "layout": layout,
         "sha256": "0" * 64,
     }
-    about = {
-        "net": net | {"loss": "cross_entropy"},
-        "params": {"model": model, **knobs},
-        "data": data,
-    }
-    return {name: array.astype(ops.dtype) for name, array in weights.items()}, about
+    about = {"net": net | {"loss": "cross_entropy"}, "params": {"layers": layers, "seed": 1}, "data": data}
+    made = built(about)
+    flat = opinionated(made, 1 if normalize else 255).astype(ARITHMETICS[arithmetic].dtype)
+    return views(flat, made.shapes), about
+
+
+def built(about: Mapping[str, Any], white: int | None = None) -> Net:
+    """The net that a model file describes, for fractions or for bytes of which `white` stands for 1."""
+    net = about["net"]
+    return build(net["layers"], tuple(net["input_shape"]), net["classes"], white=white)
+
+
+def opinionated(net: Net, white: int) -> Array:
+    """Weights (P,) for which sparse images up to `white` differ in every layer: sums of mean 0 and deviation 1."""
+    ops, rng = ARITHMETICS["float64"], np.random.default_rng(1)
+    flat = rng.normal(size=size(net.shapes))
+    x = white * rng.random((50, *net.places[0].shape)) * (rng.random((50, *net.places[0].shape)) < 0.2)
+    for layer, w in zip(net.layers, net.by_layer(flat), strict=True):
+        if w:
+            w["b"][...] = 0
+            y = layer.forward(ops, w, x)[0]
+            w["W"] /= y.std()
+            w["b"] -= y.mean() / y.std()
+        x = layer.forward(ops, w, x)[0]
+    return flat
+
+
+def truth(weights: Mapping[str, Array], about: Mapping[str, Any], images: Array) -> Array:
+    """The logits (N, K) that Python has for images (N, ...)."""
+    ops, (pixels, white) = ARITHMETICS[about["net"]["arithmetic"]], stored(images)
+    return np.concatenate(list(logits(ops, built(about, white), joined(weights), pixels, 100)))
+
+
+def joined(weights: Mapping[str, Array]) -> Array:
+    """The arrays as one flat vector (P,)."""
+    return np.concatenate([array.reshape(-1) for array in weights.values()])
 
 
 def a_file(path: Path, weights: dict[str, Array], about: dict[str, Any]) -> Path:
     """A model file of a net."""
-    flat = np.concatenate([array.reshape(-1) for array in weights.values()])
-    save_weights(path, flat, {name: array.shape for name, array in weights.items()}, about)
+    save_model(path, joined(weights), {name: array.shape for name, array in weights.items()}, about)
     return path
+
+
+def loaded(path: Path) -> tuple[Mapping[str, Array], Mapping[str, Any]]:
+    """The arrays of a model file, and what it says about them."""
+    net = load_model(path)
+    return net.weights, net.about

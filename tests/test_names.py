@@ -29,7 +29,7 @@ def picture(path: Path | bytes) -> Path:
 
 @pytest.fixture
 def model(tmp_path) -> Path:
-    weights, about = a_net("linear", (8, 8))
+    weights, about = a_net(["affine"], (8, 8))
     about["data"]["class_names"] = NAMES
     return a_file(tmp_path / "weights.npz", weights, about)
 
@@ -121,4 +121,4 @@ def test_no_command_writes_to_what_it_reads(model, tmp_path, monkeypatch):
 
 def test_a_format_is_known_in_capitals_too(model, tmp_path, capsys):
     export.main(tmp_path / "net.NPZ", None, model)
-    assert capsys.readouterr().out == f"linear: {tmp_path}/net.NPZ\n"
+    assert capsys.readouterr().out == f"affine: {tmp_path}/net.NPZ\n"

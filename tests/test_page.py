@@ -17,20 +17,21 @@ import pytest
 from by_hand import ROOT, must
 from hypothesis import given
 from hypothesis import strategies as st
-from nets import a_net
+from nets import LENET, SIGMOID, a_net
 from PIL import Image
 
+from pipeline.nn.layers import LAYERS
 from pipeline.report import bitmap
-from pipeline.report.chart import line_chart, thinned, ticks
+from pipeline.report.chart import Chart, accuracies, svg, thinned, ticks
 from pipeline.report.metrics import Answers, worst_mistakes
-from pipeline.report.page import MOST_WEIGHTS, commands, page, script
+from pipeline.report.page import MOST_WEIGHTS, commands, page, script, template
 
 CURVES = {"epoch": [0.0, 1.0, 2.0], "train": [0.1, 0.8, 0.9], "held_out": [0.1, 0.7, 0.8], "loss": [2.3, 1.1, 0.5]}
 
 
-def report(shape=(8, 8), names="0123456789", count=60, units=12, mistakes=25, model="two_layer", **knobs) -> str:
+def report(shape=(8, 8), names="0123456789", count=60, units=12, mistakes=25, layers=SIGMOID) -> str:
     rng = np.random.default_rng(0)
-    weights, about = a_net(model, shape, **knobs)
+    weights, about = a_net(layers, shape)
     about["data"]["class_names"] = list(names)
     labels, shares = rng.integers(0, len(names), count), rng.dirichlet(np.ones(len(names)), count)
     answers = Answers(rng.random((count, *shape)), labels, shares, list(names), 0.5)
@@ -119,6 +120,15 @@ def test_text_stands_out_from_its_background_by_day_by_night_and_on_paper():
         assert (light + 0.05) / (dark + 0.05) >= 4.5, (theme, text, background)
 
 
+def test_the_page_says_what_the_layers_are():
+    assert "Its layers: conv 6 5 2, tanh, mean_pool 2, conv 16 5" in report((28, 28), layers=LENET)
+
+
+def test_the_pad_has_every_layer():
+    layers = re.search(r"const layers = \{\n(.*?)\n  \};", template("pad.js"), re.DOTALL)[1]
+    assert re.findall(r"^    (\w+)[(:]", layers, re.MULTILINE) == list(LAYERS)
+
+
 def test_names_are_text_whatever_they_hold():
     evil = ["</script><script>alert(1)</script>", "{{style}}", '"&<b>', "a", "b", "c", "d", "e", "f", "g"]
     text = report(names=evil)
@@ -131,7 +141,7 @@ def test_names_are_text_whatever_they_hold():
 
 @pytest.mark.parametrize("value", ["$(touch x)", "a b", "'; touch x; '", "`touch x`", ["affine 50", "affine"]])
 def test_a_shell_takes_what_a_model_file_says_as_one_word(value):
-    _, about = a_net("linear")
+    _, about = a_net()
     about["params"]["seed"] = value
     words = shlex.split(commands(about)[2])
     written = value if isinstance(value, str) else json.dumps(value)
@@ -140,7 +150,8 @@ def test_a_shell_takes_what_a_model_file_says_as_one_word(value):
 
 @pytest.mark.parametrize(("hidden", "drawn_on"), [(750, True), (800, False)])
 def test_the_page_stays_under_two_megabytes(hidden, drawn_on):
-    text = report((28, 28), count=400, units=hidden, mistakes=100, hidden=hidden)
+    layers = [f"affine {hidden}", "sigmoid", "affine"]
+    text = report((28, 28), count=400, units=hidden, mistakes=100, layers=layers)
     assert len(text.encode()) < 2_000_000
     assert ('<canvas id="canvas"' in text) == drawn_on
     assert (f"room for {MOST_WEIGHTS:,}" in text) != drawn_on
@@ -185,8 +196,14 @@ def test_a_long_curve_is_thinned_to_means():
     assert thinned([], 400) == []
 
 
+def test_the_untrained_net_is_charted_only_where_there_is_little_else():
+    assert accuracies(CURVES, "test").lines == {"train 90.00%": [(1, 80), (2, 90)], "test 80.00%": [(1, 70), (2, 80)]}
+    two = {key: values[:2] for key, values in CURVES.items()}
+    assert [e for e, _ in accuracies(two, "test").lines["train 80.00%"]] == [0, 1]
+
+
 def test_one_point_is_a_chart_too():
-    assert "<svg" in line_chart("t", {"loss": [(1.0, 0.0)]}, ("x", "y"), str)
+    assert "<svg" in svg(Chart("t", {"loss": [(1.0, 0.0)]}, ("x", "y"), str))
 
 
 # from the stages
@@ -196,8 +213,8 @@ def test_one_point_is_a_chart_too():
 def test_the_commands_in_the_page_make_this_very_net(copy: Path, tmp_path: Path):
     settings = [
         "convert.validation=300",
-        "train.hidden=7",
-        "train.length=300",
+        "train.layers=[affine 7, tanh, affine]",
+        "train.length=300 iterations",
         "train.learning_rate=0.125",
         "train.seed=5",
     ]

@@ -11,6 +11,7 @@ from matplotlib import rc_context
 from nets import a_net
 
 from pipeline.report import plots
+from pipeline.report.chart import accuracies, mean_losses
 from pipeline.report.metrics import Answers
 from pipeline.report.results import results
 
@@ -24,7 +25,7 @@ def some_answers(n: int = 30, loss: float = 0.5) -> Answers:
 
 
 def made(answers: Answers, validation: Answers | None = None, layer=None, mistakes: int = 25) -> dict[str, bytes]:
-    weights, about = a_net("two_layer", (8, 8))
+    weights, about = a_net(shape=(8, 8))
     first = np.zeros((1, 8, 8)) if layer is None else layer
     return results(answers, validation, CURVES, first, weights, about, mistakes)
 
@@ -49,8 +50,8 @@ def test_the_validation_split_adds_what_runs_are_chosen_by_and_changes_no_other_
 
 HOSTILE = ["$$", "price_$5_a_$b", "_old", "a\\frac{", "\u6570"]
 DRAWN = {
-    "accuracy": lambda: plots.accuracy_curve([0, 1], [0.1, 0.9], [0.1, 0.8], "$$"),
-    "loss": lambda: plots.loss_curve([1.0, 0.5]),
+    "accuracy": lambda: plots.line_chart(accuracies(CURVES, "$$")),
+    "loss": lambda: plots.line_chart(mean_losses([1.0, 0.5])),
     "confusion": lambda: plots.confusion_chart(np.eye(2, dtype=int), ["$$", "price_$5_a_$b"]),
     "tiles": lambda: plots.tiles(np.ones((len(HOSTILE), 2, 2)), HOSTILE, "$_$", 5),
     "rows": lambda: plots.rows({"$$": np.ones((2, 2, 2))}, ["$_$", "_old"]),
@@ -84,7 +85,8 @@ def test_predictions_count_every_image_once():
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["TkAgg", "Qt5Agg", "Agg", "nonsense"])
 def test_E5_pictures_do_not_depend_on_the_users_backend_or_locale(backend):
-    code = "from pipeline.report import plots; import os; print(len(plots.loss_curve([1.0])), os.environ['MPLBACKEND'])"
+    code = "from pipeline.report import chart, plots; import os; print("
+    code += "len(plots.line_chart(chart.mean_losses([1.0]))), os.environ['MPLBACKEND'])"
     plain = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
     run = subprocess.run(
         [sys.executable, "-c", code], env=plain | {"MPLBACKEND": backend}, capture_output=True, text=True

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
-from pipeline.nn.classifier import load_classifier
 
 from pipeline.commands.predict import classify, look
+from pipeline.model import load_model
 
 # Each digit in the shapes that people were taught: points "x y" of a pen in a box of height 1, smooth but at "/",
 # where it turns a corner, and lifted at "|".
@@ -253,7 +253,7 @@ def write(folder: Path, seed: int = 6) -> dict[Path, int]:
 
 def wrong(model: Path, digits: dict[Path, int]) -> list[str]:
     """The pictures that the net in a model file reads wrongly, and how."""
-    net = load_classifier(model)
+    net = load_model(model)
     answers = classify(net, list(look(list(digits), net.about["data"])))
     said = {answer["picture"]: answer["classes"][0]["class"] for answer in answers}
     return [f"{file.stem} read as {said.get(str(file))}" for file, k in digits.items() if said.get(str(file)) != str(k)]

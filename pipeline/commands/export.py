@@ -1,9 +1,11 @@
 """Not a stage: the trained net in the formats of other programs."""
 
 import json
+import math
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -11,9 +13,10 @@ from pipeline.base.errors import PipelineError, printable, reports_errors
 
 if TYPE_CHECKING:
     from pipeline.model import Classifier
+    from pipeline.nn.layers import Place
+    from pipeline.nn.net import Net
 
 OPSET, IR = 17, 8  # of ONNX, both of 2022: old enough for whatever reads it
-ACTIVATIONS = {"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu"}
 PRODUCER = "reproducible-mnist-pipeline"
 
 app = typer.Typer(add_completion=False)
@@ -70,7 +73,7 @@ def main(
                 require_other(file / f"{name}.csv", model)
                 rows = array.reshape(len(array), -1).tolist()
                 write_bytes(file / f"{name}.csv", table([f"{i}" for i in range(len(rows[0]))], rows))
-    typer.echo(printable(f"{net.about['net']['model']}: {file}"))
+    typer.echo(printable(f"{', '.join(net.about['net']['layers'])}: {file}"))
 
 
 def about(net: "Classifier") -> str:
@@ -99,19 +102,26 @@ def onnx_file(net: "Classifier") -> bytes:
         from onnx import helper, numpy_helper
     except ImportError:
         raise missing("onnx") from None
-    described = net.about["net"]
+    from pipeline.nn.net import build
+
+    described, flat = net.about["net"], net.about["data"]["layout"] == "flat"
+    shape, classes = described["input_shape"], described["classes"]
+    chain = steps(build(described["layers"], tuple(shape), classes), flat)
+    outputs = [*(f"{step.operator}{i}" for i, step in enumerate(chain[:-2], 1)), "logits", "probabilities"]
+    arrays = {name: array.astype(np.float32) for name, array in net.weights.items()} | {"shape": np.array([-1, *shape])}
+
+    def value(name: str, *sizes: int) -> Any:
+        return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", *sizes])
+
     graph = helper.make_graph(
         [
-            helper.make_node(operator, inputs, [output], name=output, **options)
-            for operator, inputs, output, options in steps(described["model"], described["knobs"])
+            helper.make_node(step.operator, [before, *step.arrays], [name], name, **step.options)
+            for before, step, name in zip(["images", *outputs], chain, outputs, strict=False)
         ],
-        described["model"],
-        [helper.make_tensor_value_info("images", onnx.TensorProto.FLOAT, ["N", *described["input_shape"]])],
-        [
-            helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", described["classes"]])
-            for name in ("logits", "probabilities")
-        ],
-        [numpy_helper.from_array(array.astype(np.float32), name) for name, array in net.weights.items()],
+        ", ".join(described["layers"]),
+        [value("images", *([math.prod(shape)] if flat else shape))],
+        [value(name, classes) for name in outputs[-2:]],
+        [numpy_helper.from_array(arrays[name], name) for step in chain for name in step.arrays],
     )
     opset = [helper.make_opsetid("", OPSET)]
     exported = helper.make_model(graph, producer_name=PRODUCER, ir_version=IR, opset_imports=opset)
@@ -120,37 +130,55 @@ def onnx_file(net: "Classifier") -> bytes:
     return bytes(exported.SerializeToString(deterministic=True))
 
 
-Step = tuple[str, list[str], str, dict[str, Any]]
+class Step(NamedTuple):
+    """A node of the graph, which takes what the node before gives: operator, arrays that it takes too, attributes."""
+
+    operator: str
+    arrays: tuple[str, ...] = ()
+    options: Mapping[str, Any] = {}  # nobody changes it
 
 
-def steps(model: str, knobs: dict[str, Any]) -> list[Step]:
-    """Operator, inputs, output and attributes of each node, as in nn/linear.py, two_layer.py and cnn.py."""
-    flat: list[Step] = [("Flatten", ["images"], "pixels", {})]
-    softmax: list[Step] = [("Softmax", ["logits"], "probabilities", {"axis": 1})]
-    match model:
-        case "linear":
-            return [*flat, ("Gemm", ["pixels", "W1", "b1"], "logits", {}), *softmax]
-        case "two_layer":
-            return [
-                *flat,
-                ("Gemm", ["pixels", "W1", "b1"], "a1", {}),
-                (ACTIVATIONS[knobs["activation"]], ["a1"], "z1", {}),
-                ("Gemm", ["z1", "W2", "b2"], "logits", {}),
-                *softmax,
-            ]
-        case "cnn":
-            cell = [knobs["pool"]] * 2
-            return [
-                ("Conv", ["images", "W1", "b1"], "c1", {}),
-                ("MaxPool", ["c1"], "p1", {"kernel_shape": cell, "strides": cell}),
-                ("Relu", ["p1"], "r1", {}),
-                ("Flatten", ["r1"], "f1", {}),
-                ("Gemm", ["f1", "W2", "b2"], "a2", {}),
-                ("Relu", ["a2"], "z2", {}),
-                ("Gemm", ["z2", "W3", "b3"], "logits", {}),
-                *softmax,
-            ]
-    raise PipelineError(f"there is no ONNX graph for the model {model}; choose --format safetensors, npz or csv.")
+def steps(net: "Net", flat: bool) -> list[Step]:
+    """The graph from images, in rows of pixels if `flat`, to logits and then to probabilities."""
+    number, made = 0, [Step("Reshape", ("shape",))] if flat and net.words[0][0] != "affine" else []
+    for (word, numbers), at, layer in zip(net.words, net.places, net.layers, strict=True):
+        number += bool(layer.weights)
+        *before, last = OPERATORS[word](at, *numbers)
+        made += [*before, last._replace(arrays=tuple(f"{name}{number}" for name in layer.weights))]
+    return [*made, Step("Softmax", options={"axis": 1})]
+
+
+def affine(at: "Place", units: int) -> list[Step]:
+    """X W + b; Flatten leaves rows as they are."""
+    return [*([Step("Flatten")] if len(at.shape) > 1 else []), Step("Gemm")]
+
+
+def conv(at: "Place", filters: int, kernel: int, padding: int, stride: int) -> list[Step]:
+    """ONNX calls it a convolution too; its shape has the number of filters."""
+    return [Step("Conv", options={"kernel_shape": [kernel] * 2, "pads": [padding] * 4, "strides": [stride] * 2})]
+
+
+def pool(operator: str) -> Callable[..., list[Step]]:
+    """A pool of that name, which drops a rest at the edge as ours do."""
+    return lambda at, size: [Step(operator, options={"kernel_shape": [size] * 2, "strides": [size] * 2})]
+
+
+def plain(operator: str) -> Callable[..., list[Step]]:
+    """An operator of that name, without attributes."""
+    return lambda at, *numbers: [Step(operator)]
+
+
+# for each word of pipeline.nn.layers.LAYERS, called with the layer's place and its numbers
+OPERATORS: dict[str, Callable[..., list[Step]]] = {
+    "affine": affine,
+    "conv": conv,
+    "max_pool": pool("MaxPool"),
+    "mean_pool": pool("AveragePool"),
+    "sigmoid": plain("Sigmoid"),
+    "tanh": plain("Tanh"),
+    "relu": plain("Relu"),
+    "dropout": plain("Identity"),  # outside training
+}
 
 
 def missing(package: str) -> PipelineError:

@@ -1,9 +1,13 @@
-"""Line charts as SVG within a page: they follow its colours, by day, by night and on paper."""
+"""Line charts: what they show, for the page and for the PNG files alike, and how they look in the page.
+
+In the page they are SVG, which follows its colours, by day, by night and on paper.
+"""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from itertools import pairwise
+from typing import NamedTuple
 
 Points = Sequence[tuple[float, float]]
 
@@ -11,29 +15,58 @@ WIDTH, HEIGHT = 640, 320
 LEFT, RIGHT, TOP, BOTTOM = 56, 26, 12, 40
 TICKS = 5  # about
 LEAST = 1e-6  # of the values: what differs less is drawn as the same
+MOST_POINTS = 400  # of the loss
 
 
-def line_chart(
-    title: str, lines: Mapping[str, Points], labels: tuple[str, str], write: Callable[[float], str], zero: bool = False
-) -> str:
-    """An SVG of lines by name through points (x, y); labels of the axes; how to write y; whether y begins at 0."""
-    every = [point for points in lines.values() for point in points]
-    xs = ticks(min(x for x, _ in every), max(x for x, _ in every))
-    ys = ticks(0.0 if zero else min(y for _, y in every), max(y for _, y in every))
+class Chart(NamedTuple):
+    """Lines by name through points (x, y); labels of the axes; how to write y; whether y begins at 0."""
+
+    title: str
+    lines: Mapping[str, Points]
+    labels: tuple[str, str]
+    write: Callable[[float], str]
+    zero: bool = False
+
+    def ticks(self) -> tuple[list[float], list[float]]:
+        """What is written along x and along y; each axis reaches from its first to its last tick."""
+        x, y = zip(*(point for points in self.lines.values() for point in points), strict=True)
+        return ticks(min(x), max(x)), ticks(0.0 if self.zero else min(y), max(y))
+
+
+def accuracies(curves: Mapping[str, Sequence[float]], held_out: str) -> Chart:
+    """Accuracy by epoch, in columns epoch, train and held_out. The untrained net would flatten all the rest."""
+    first = 1 if len(curves["epoch"]) > 2 else 0
+    lines = {
+        f"{name} {curve[-1]:.2%}": [(e, 100 * a) for e, a in list(zip(curves["epoch"], curve, strict=True))[first:]]
+        for name, curve in (("train", curves["train"]), (held_out, curves["held_out"]))
+    }
+    return Chart("Accuracy after each epoch", lines, ("epoch", "accuracy"), lambda y: f"{y:g}%")
+
+
+def mean_losses(losses: Sequence[float]) -> Chart:
+    """The loss of the batches, averaged over runs of iterations."""
+    points = thinned(losses, MOST_POINTS)
+    title = f"Loss over {len(losses):,} iterations, from {points[0][1]:.3f} to {points[-1][1]:.3f}"
+    return Chart(title, {"loss": points}, ("iteration", "loss"), lambda y: f"{y:g}", zero=True)
+
+
+def svg(chart: Chart) -> str:
+    """The chart within a page."""
+    (xs, ys), (below, beside) = chart.ticks(), map(escape, chart.labels)
     across, down = scale(xs[0], xs[-1], LEFT, WIDTH - RIGHT), scale(ys[0], ys[-1], HEIGHT - BOTTOM, TOP)
-    parts = [f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">']
+    said = escape(f"{chart.title}: {', '.join(chart.lines)}")
+    parts = [f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{said}">']
     for y in ys:
         at = f"{down(y):.1f}"
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at}" y2="{at}"/>')
-        parts.append(f'<text x="{LEFT - 6}" y="{at}" dy="0.32em" text-anchor="end">{escape(write(y))}</text>')
-    below = HEIGHT - BOTTOM + 16
-    parts += [f'<text x="{across(x):.1f}" y="{below}" text-anchor="middle">{x:,g}</text>' for x in xs]
-    parts.append(f'<text x="{(LEFT + WIDTH) // 2}" y="{HEIGHT - 4}" text-anchor="middle">{escape(labels[0])}</text>')
-    for i, points in enumerate(lines.values()):
+        parts.append(f'<text x="{LEFT - 6}" y="{at}" dy="0.32em" text-anchor="end">{escape(chart.write(y))}</text>')
+    parts += [f'<text x="{across(x):.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{x:,g}</text>' for x in xs]
+    parts.append(f'<text x="{(LEFT + WIDTH) // 2}" y="{HEIGHT - 4}" text-anchor="middle">{below}</text>')
+    for i, points in enumerate(chart.lines.values()):
         path = " ".join(f"{across(x):.1f},{down(y):.1f}" for x, y in points)
         parts.append(f'<polyline class="line{i}" points="{path}"/>')
-    keys = "".join(f'<li class="key{i}">{escape(name)}</li>' for i, name in enumerate(lines))
-    return f'{"".join(parts)}</svg><ul class="keys" aria-label="{escape(labels[1])}">{keys}</ul>'
+    keys = "".join(f'<li class="key{i}">{escape(name)}</li>' for i, name in enumerate(chart.lines))
+    return f'{"".join(parts)}</svg><ul class="keys" aria-label="{beside}">{keys}</ul>'
 
 
 def scale(low: float, high: float, start: float, stop: float) -> Callable[[float], float]:

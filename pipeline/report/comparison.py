@@ -5,7 +5,7 @@ from html import escape
 from itertools import dropwhile
 from typing import Any, NamedTuple
 
-from pipeline.report.chart import Points, line_chart
+from pipeline.report.chart import Chart, Points, svg
 
 STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
@@ -38,7 +38,7 @@ def comparison(runs: Sequence[Run]) -> bytes:
     differing = [key for key in keys(run.params for run in runs) if varies(runs, key)]
     settings = [[key, *(str(run.params.get(key, "")) for run in runs)] for key in differing]
     metrics = [[key, *(number(run.metrics.get(key, "")) for run in runs)] for key in keys(run.metrics for run in runs)]
-    chart = line_chart("Accuracy on held-out images", curves(runs), ("epoch", "runs"), lambda y: f"{y:g}%")
+    chart = svg(Chart("Accuracy on held-out images", curves(runs), ("epoch", "runs"), lambda y: f"{y:g}%"))
     hues = [f"hsl({360 * i // len(runs)} 75% 45%)" for i in range(len(runs))]
     colours = "".join(
         f".line{i} {{ stroke: {hue} }} .key{i}::before {{ color: {hue} }}\n" for i, hue in enumerate(hues)

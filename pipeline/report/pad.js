@@ -1,6 +1,6 @@
 "use strict";
-/* The pad: what is drawn becomes an image as pipeline/datasets/picture.py makes one of a clean drawing, and the net of
-   pipeline/nn answers, from the weights in this page. tests/test_page.py holds both to Python's answers.
+/* The pad: what is drawn becomes an image as pipeline/digit/picture.py makes one of a clean drawing, and the net of
+   pipeline/nn answers, from the weights in this page. tests/test_pad.py holds both to Python's answers.
    A picture here is {rows, columns, at}, `at` its numbers row by row. */
 
 (() => {
@@ -207,7 +207,7 @@
     },
   };
 
-  // ---- the net: nn/linear.py, two_layer.py, cnn.py
+  // ---- the net: nn/layers.py
 
   const weights = Object.fromEntries(Object.entries(given.weights).map(([name, { shape, step, numbers }]) => {
     const bytes = Uint8Array.from(atob(numbers), (letter) => letter.charCodeAt(0)), view = new DataView(bytes.buffer);
@@ -215,44 +215,82 @@
     return [name, { shape, array }];
   }));
 
-  const activations = {
-    sigmoid: (a) => 1 / (1 + Math.exp(-a)),
-    tanh: Math.tanh,
-    relu: (a) => Math.max(a, 0),
-  };
+  const tensor = (channels, rows, columns, at) => // what lies between layers; a row of numbers is channels of one pixel
+    ({ channels, rows, columns, at: at || new Float64Array(channels * rows * columns) });
 
-  function affine(x, W, b) {
-    const y = b.array.slice(), outputs = y.length;
-    x.forEach((value, i) => {
-      if (value) for (let j = 0; j < outputs; j++) y[j] += value * W.array[i * outputs + j];
-    });
-    return y;
-  }
+  const each = (x, f) => tensor(x.channels, x.rows, x.columns, x.at.map(f));
 
-  function convolvedAndPooled(x, W, b, pool) {
-    const [filters, , k] = W.shape, [, rows, columns] = net.input_shape;
-    const high = Math.floor((rows - k + 1) / pool), wide = Math.floor((columns - k + 1) / pool);
-    const y = new Float64Array(filters * high * wide).fill(-Infinity);
-    for (let f = 0; f < filters; f++)
-      for (let r = 0; r < high * pool; r++)
-        for (let c = 0; c < wide * pool; c++) {
-          let sum = b.array[f];
-          for (let i = 0; i < k; i++)
-            for (let j = 0; j < k; j++) sum += W.array[(f * k + i) * k + j] * x[(r + i) * columns + c + j];
-          const cell = (f * high + Math.floor(r / pool)) * wide + Math.floor(c / pool);
-          y[cell] = Math.max(y[cell], sum);
+  function pooled(x, size, join) {
+    const { channels, columns } = x, y = tensor(channels, Math.floor(x.rows / size), Math.floor(columns / size));
+    for (let c = 0, to = 0; c < channels; c++)
+      for (let v = 0; v < y.rows; v++)
+        for (let u = 0; u < y.columns; u++, to++) {
+          const from = (c * x.rows + v * size) * columns + u * size;
+          let value = x.at[from];
+          for (let i = 0; i < size; i++)
+            for (let j = i ? 0 : 1; j < size; j++) value = join(value, x.at[from + i * columns + j]);
+          y.at[to] = value;
         }
     return y;
   }
 
-  const models = {
-    linear: (x, w) => affine(x, w.W1, w.b1),
-    two_layer: (x, w) => affine(affine(x, w.W1, w.b1).map(activations[net.knobs.activation]), w.W2, w.b2),
-    cnn(x, w) {
-      const r = convolvedAndPooled(x, w.W1, w.b1, net.knobs.pool).map(activations.relu);
-      return affine(affine(r, w.W2, w.b2).map(activations.relu), w.W3, w.b3);
+  // for each word the layer: of x, a function that takes the next weights, and the word's numbers
+  const layers = {
+    affine(x, take) {
+      const { W, b } = take(), y = b.array.slice(), outputs = y.length;
+      for (let i = 0, at = 0; i < x.at.length; i++, at += outputs) {
+        const value = x.at[i];
+        if (value) for (let j = 0; j < outputs; j++) y[j] += value * W.array[at + j];
+      }
+      return tensor(outputs, 1, 1, y);
     },
+
+    conv(x, take, filters, kernel, padding = 0, stride = 1) { // filters innermost: a pixel of 0 is left out for all
+      const { W, b } = take(), { channels, rows, columns } = x, taps = channels * kernel * kernel;
+      const [high, wide] = [rows, columns].map((side) => Math.floor((side + 2 * padding - kernel) / stride) + 1);
+      const turned = new Float64Array(W.array.length), sums = new Float64Array(filters * high * wide);
+      for (let f = 0; f < filters; f++) for (let t = 0; t < taps; t++) turned[t * filters + f] = W.array[f * taps + t];
+      for (let c = 0, from = 0; c < channels; c++)
+        for (let v = padding; v < rows + padding; v++)
+          for (let u = padding; u < columns + padding; u++) {
+            const value = x.at[from++];
+            if (!value) continue;
+            for (let i = v % stride; i < kernel && i <= v; i += stride) {
+              const row = (v - i) / stride;
+              if (row >= high) continue;
+              for (let j = u % stride; j < kernel && j <= u; j += stride) {
+                const column = (u - j) / stride;
+                if (column >= wide) continue;
+                const to = (row * wide + column) * filters, tap = ((c * kernel + i) * kernel + j) * filters;
+                for (let f = 0; f < filters; f++) sums[to + f] += value * turned[tap + f];
+              }
+            }
+          }
+      return tensor(filters, high, wide, sums.map((_, i) => {
+        const f = Math.floor(i / (high * wide));
+        return b.array[f] + sums[(i % (high * wide)) * filters + f];
+      }));
+    },
+
+    max_pool: (x, take, size) => pooled(x, size, Math.max),
+
+    mean_pool: (x, take, size) => each(pooled(x, size, (a, b) => a + b), (sum) => sum / (size * size)),
+
+    sigmoid: (x) => each(x, (a) => 1 / (1 + Math.exp(-a))),
+
+    tanh: (x) => each(x, Math.tanh),
+
+    relu: (x) => each(x, (a) => Math.max(a, 0)),
+
+    dropout: (x) => x, // outside training
   };
+
+  function logits(numbers) {
+    let taken = 0;
+    const take = () => { taken += 1; return { W: weights[`W${taken}`], b: weights[`b${taken}`] }; };
+    return net.layers.map((layer) => layer.split(" ")).reduce(
+      (x, [word, ...rest]) => layers[word](x, take, ...rest.map(Number)), tensor(...net.input_shape, numbers)).at;
+  }
 
   function softmax(logits) {
     const most = Math.max(...logits), y = logits.map((value) => Math.exp(value - most));
@@ -275,7 +313,7 @@
     return picture(height, width, new Float64Array(width * height).map((_, i) => colours[4 * i + 3] / 255));
   }
 
-  const ask = (image) => softmax(models[net.model](shown[data.features](image), weights));
+  const ask = (image) => softmax(logits(shown[data.features](image)));
 
   function answer() {
     const start = performance.now(), ink = withoutSpecks(inkOnPad());

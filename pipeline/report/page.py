@@ -16,14 +16,11 @@ from typing import Any
 import numpy as np
 
 from pipeline.base.arrays import Array
-from pipeline.report import bitmap
-from pipeline.report.chart import line_chart, thinned
+from pipeline.report import bitmap, chart
 from pipeline.report.metrics import Answers, by_class
 
 FOLDER = Path(__file__).parent
-CALLED = {"linear": "linear classifier", "two_layer": "two-layer net", "cnn": "convolutional net"}
 MOST_UNITS = 100  # of the first layer pictured
-MOST_POINTS = 400  # of the loss curve
 MOST_WEIGHTS = 600_000  # that the pad can have: two bytes each, and a third more as text, stay under 2 MB
 LEVELS = 32_767  # on either side of zero, to which the pad's weights are rounded
 
@@ -42,7 +39,8 @@ def page(
     count = sum(array.size for array in weights.values())
     wrong = int(answers.confusion.sum() - answers.confusion.diagonal().sum())
     parts = {
-        "title": escape(f"{data['title']}, read by a {CALLED.get(net['model'], net['model'])}"),
+        "title": escape(f"{data['title']}, read by a neural net"),
+        "layers": escape(", ".join(net["layers"])),
         "headline": definitions(
             {
                 "accuracy": f"{answers.headline['accuracy']:.2%}",
@@ -51,9 +49,9 @@ def page(
                 "weights": f"{count:,}",
             }
         ),
-        "accuracy": accuracy_chart(curves, data["held_out"]),
+        "accuracy": chart.svg(chart.accuracies(curves, data["held_out"])),
         "accuracies": accuracies(curves, data["held_out"]),
-        "loss": loss_chart(curves["loss"]),
+        "loss": chart.svg(chart.mean_losses(curves["loss"])),
         "confusion": confusion(answers.confusion, answers.names),
         "classes": classes(answers),
         "mistakes": mistakes(answers, worst) or "<p>None at all.</p>",
@@ -100,31 +98,11 @@ def rows(lines: Iterable[Sequence[str]]) -> str:
     )
 
 
-def columns(curves: Mapping[str, Sequence[float]]) -> list[tuple[float, float, float]]:
-    """Epoch, accuracy on the training images, accuracy on the held-out ones."""
-    return list(zip(curves["epoch"], curves["train"], curves["held_out"], strict=True))
-
-
-def accuracy_chart(curves: Mapping[str, Sequence[float]], held_out: str) -> str:
-    """Accuracy by epoch; the untrained net, which would flatten all the rest, is in the table alone."""
-    lines = columns(curves)
-    trained = lines[1:] if len(lines) > 2 else lines
-    named = {"train": [(e, 100 * t) for e, t, _ in trained], held_out: [(e, 100 * h) for e, _, h in trained]}
-    title = f"Accuracy after each epoch, at last {lines[-1][1]:.2%} on train and {lines[-1][2]:.2%} on {held_out}"
-    return line_chart(title, named, ("epoch", "accuracy"), lambda y: f"{y:g}%")
-
-
 def accuracies(curves: Mapping[str, Sequence[float]], held_out: str) -> str:
     """The accuracy curve as a table."""
     head = f'<tr><th scope="col">epoch</th><th scope="col">train</th><th scope="col">{escape(held_out)}</th></tr>'
-    return head + rows((f"{e:.4g}", f"{t:.2%}", f"{h:.2%}") for e, t, h in columns(curves))
-
-
-def loss_chart(losses: Sequence[float]) -> str:
-    """The loss of the batches, averaged over runs of iterations."""
-    points = thinned(losses, MOST_POINTS)
-    title = f"Loss over {len(losses):,} iterations, from {points[0][1]:.3f} to {points[-1][1]:.3f}"
-    return line_chart(title, {"loss": points}, ("iteration", "loss"), lambda y: f"{y:g}", zero=True)
+    lines = zip(curves["epoch"], curves["train"], curves["held_out"], strict=True)
+    return head + rows((f"{e:.4g}", f"{t:.2%}", f"{h:.2%}") for e, t, h in lines)
 
 
 def confusion(counts: Array, names: Sequence[str]) -> str:
@@ -241,7 +219,7 @@ def embedded(weights: Mapping[str, Array], about: Mapping[str, Any]) -> dict[str
     wanted = ("class_names", "image_shape", "framing", "features", "normalize")
     return {
         "data": {key: data[key] for key in wanted},
-        "net": {key: about["net"][key] for key in ("model", "knobs", "input_shape")},
+        "net": {key: about["net"][key] for key in ("layers", "input_shape")},
         "weights": {name: sixteen_bits(array) for name, array in weights.items()},
     }
 

@@ -10,20 +10,20 @@ import math
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 import numpy as np
 
 from pipeline.base.arrays import Array
+from pipeline.report.chart import Chart
 
 if TYPE_CHECKING:  # matplotlib itself is imported when something is drawn
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-TRAIN, HELD_OUT, FAINT = "#1f77b4", "#d95f02", "#b8c4d0"
-WINDOW = 100  # iterations in the moving mean of the loss
+COLOURS, STYLES = ("#1f77b4", "#d95f02"), ("-", "--")  # of the lines of a chart
 
 P = ParamSpec("P")
 
@@ -76,36 +76,15 @@ def plain(figure: "Figure", width: float, height: float, title: str) -> "Axes":
 
 
 @picture
-def accuracy_curve(
-    figure: "Figure", epochs: Sequence[float], train: Sequence[float], held_out: Sequence[float], name: str
-) -> None:
-    """Accuracy by epoch on the training images and on the held-out ones, which `name` names."""
-    axes = plain(figure, 7, 4.5, "Accuracy")
-    for values, label, colour, mark in ((train, "train", TRAIN, "o"), (held_out, name, HELD_OUT, "s")):
-        axes.plot(
-            epochs, 100 * np.array(values), color=colour, marker=mark, markersize=4, label=f"{label} {values[-1]:.2%}"
-        )
-    axes.set(xlabel="epoch", ylabel="accuracy in %", ylim=(lowest([train, held_out]), None))
-    axes.legend(frameon=False, loc="lower right")
-
-
-def lowest(curves: Iterable[Sequence[float]]) -> float:
-    """Where the axis of some accuracies begins, in %: below all that was learnt, not below the untrained nets."""
-    learnt = min(min(curve[1:] or curve) for curve in curves)
-    return math.floor(20 * learnt) * 5.0
-
-
-@picture
-def loss_curve(figure: "Figure", losses: Sequence[float]) -> None:
-    """Loss of each iteration's batch, and its moving mean."""
-    axes = plain(figure, 7, 4.5, "Loss")
-    iterations = np.arange(1, len(losses) + 1)
-    axes.plot(iterations, losses, color=FAINT, linewidth=0.6, label="each batch")
-    if len(losses) >= WINDOW:
-        sums = np.cumsum(np.concatenate([[0.0], losses]))
-        means = (sums[WINDOW:] - sums[:-WINDOW]) / WINDOW
-        axes.plot(iterations[WINDOW - 1 :], means, color=TRAIN, label=f"mean of {WINDOW}")
-    axes.set(xlabel="iteration", ylabel="loss", ylim=(0, None))
+def line_chart(figure: "Figure", chart: Chart) -> None:
+    """The chart that the page has too."""
+    axes = plain(figure, 7, 4.5, chart.title)
+    for (name, points), colour, style in zip(chart.lines.items(), COLOURS, STYLES, strict=False):
+        axes.plot(*zip(*points, strict=True), color=colour, linestyle=style, label=name)
+    xs, ys = chart.ticks()
+    axes.set_xticks(xs, [f"{x:,g}" for x in xs])
+    axes.set_yticks(ys, [chart.write(y) for y in ys])
+    axes.set(xlabel=chart.labels[0], ylabel=chart.labels[1])
     axes.legend(frameon=False)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.base.arrays import Array
 from pipeline.base.text import strict_json, table
-from pipeline.report import plots
+from pipeline.report import chart, plots
 from pipeline.report.metrics import Answers, by_class, worst_mistakes
 from pipeline.report.page import page
 
@@ -29,10 +29,8 @@ def results(
     """
     worst = worst_mistakes(answers.labels, answers.probabilities, mistakes)
     files = {
-        "accuracy.png": plots.accuracy_curve(
-            curves["epoch"], curves["train"], curves["held_out"], about["data"]["held_out"]
-        ),
-        "loss.png": plots.loss_curve(curves["loss"]),
+        "accuracy.png": plots.line_chart(chart.accuracies(curves, about["data"]["held_out"])),
+        "loss.png": plots.line_chart(chart.mean_losses(curves["loss"])),
         "confusion.png": plots.confusion_chart(answers.confusion, answers.names),
         "mistakes.png": plots.mistakes_chart(answers.pictures[worst], [title(answers, i) for i in worst]),
         "weights.png": plots.weights_chart(first_layer[:MOST_UNITS]),
