@@ -46,7 +46,7 @@ def bits_for(inputs: int, images: int, outputs: int | None, x: int | None = None
     """
     forward, grads = (MANTISSA - (terms - 1).bit_length() for terms in (2 * inputs + 2, images))
     if outputs is None:
-        x = grads // 2 if x is None else x
+        x = min(forward, grads) // 2 if x is None else x
         return Bits(x, min(forward - x, MOST_BITS), min(grads - x, MOST_BITS))
     backward = MANTISSA - (outputs - 1).bit_length()
     x = max(min(forward, grads) // 2, (forward + grads - backward + 1) // 2)

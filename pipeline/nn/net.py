@@ -106,8 +106,8 @@ def operands(ops: Arithmetic, net: Net, weights: Array) -> Callable[[], list[Wei
 def forward(ops: Arithmetic, net: Net, w: list[Weights], x: Array, draw: Draw | None = None) -> tuple[Array, Caches]:
     """Images x (N, ...) -> logits (N, K), and what `backward` needs. w: from `operands`; draw: only in training."""
     caches, drawn = [], 0
-    if x.dtype == np.uint8 and not net.layers[0].weights:
-        x = x.astype(ops.dtype) / ops.dtype.type(net.white)
+    if not net.layers[0].weights:  # which would take the images as they are stored
+        x = x.astype(ops.dtype, copy=False) / ops.dtype.type(net.white)
     for i, (layer, its) in enumerate(zip(net.layers, w, strict=True)):
         if layer.random and draw:
             its = {"random": draw(drawn, len(x), prod(layer.shape))}
