@@ -55,7 +55,13 @@ def floating(dtype: type[np.floating[Any]]) -> Arithmetic:
     def sum(a: Array, axis: int | None = None, bound: float | None = None, keepdims: bool = False) -> Any:
         return np.add.reduce(a, axis=axis, keepdims=keepdims)
 
-    return Arithmetic(np.dtype(dtype), grid, operand, sum, np.exp, np.log, np.tanh)
+    most = np.log(np.finfo(dtype).max) - 2  # 1 / exp(most) is not subnormal
+
+    def exp(x: Array, out: Array | None = None) -> Array:
+        y: Array = np.minimum(x, most, out=out)  # of complex numbers too: what is beyond would be infinite, or NaN
+        return np.exp(y, out=y)
+
+    return Arithmetic(np.dtype(dtype), grid, operand, sum, exp, np.log, np.tanh)
 
 
 ARITHMETICS = {

@@ -6,17 +6,19 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.base.arrays import Array
-from pipeline.nn import MODELS, architecture, build
-from pipeline.nn.activations import ACTIVATIONS
+from pipeline.base.words import Choice, Number, read
 from pipeline.nn.arithmetic import ARITHMETICS, Arithmetic
 from pipeline.nn.gradients import TINY, backprop, complex_step, loss_of, numerical
 from pipeline.nn.initializers import glorot, initialize
+from pipeline.nn.layers import LAYERS
 from pipeline.nn.losses import LOSSES, Loss
-from pipeline.nn.model import Model
+from pipeline.nn.net import Net, build, views
 from pipeline.nn.random import Stream
-from pipeline.nn.weights import views
 
 FLOAT64 = ARITHMETICS["float64"]
+STEP = 1e-6  # of differences: a corner, as of relu, is hardly ever that near
+FLOOR = 1e-2  # where a derivative is 0, rounding alone is left
+IMAGES, CLASSES, WHITE = 6, 3, 255
 
 
 class Disagreement(NamedTuple):
@@ -28,14 +30,14 @@ class Disagreement(NamedTuple):
     directions: float
 
 
-def check(ops: Arithmetic, model: Model, loss: Loss, weights: Array, x: Array, labels: Array) -> list[Disagreement]:
+def check(ops: Arithmetic, net: Net, loss: Loss, weights: Array, x: Array, labels: Array) -> list[Disagreement]:
     """Backpropagation against every derivative by central differences, by complex step, and along random directions."""
     exact, near, grads = (np.empty_like(weights) for _ in range(3))
-    backprop(ops, model, loss, weights, grads)(x, labels)
-    numerical(ops, model, loss, weights, near, 1e-5)(x, labels)
-    complex_step(ops, model, loss, weights, exact)(x, labels)
-    along = directions(ops, model, loss, weights, grads, x, labels)
-    rows = zip(*(views(way, model.shapes).items() for way in (grads, near, exact)), strict=True)
+    backprop(ops, net, loss, weights, grads)(x, labels, draw)
+    numerical(ops, net, loss, weights, near, STEP)(x, labels, draw)
+    complex_step(ops, net, loss, weights, exact)(x, labels, draw)
+    along = directions(ops, net, loss, weights, grads, x, labels)
+    rows = zip(*(views(way, net.shapes).items() for way in (grads, near, exact)), strict=True)
     return [
         Disagreement(name, difference(mine, theirs), difference(mine, others), along[name])
         for (name, mine), (_, theirs), (_, others) in rows
@@ -43,19 +45,19 @@ def check(ops: Arithmetic, model: Model, loss: Loss, weights: Array, x: Array, l
 
 
 def directions(
-    ops: Arithmetic, model: Model, loss: Loss, weights: Array, grads: Array, x: Array, labels: Array
+    ops: Arithmetic, net: Net, loss: Loss, weights: Array, grads: Array, x: Array, labels: Array
 ) -> dict[str, float]:
     """Error of `grads` along four random directions in each array, by complex step: one loss each, at any size."""
     stream, errors = Stream(0), {}
     point = weights.astype(complex)
-    value = loss_of(ops, model, loss, point)
-    named = views(point, model.shapes)
-    for name, grad in views(grads, model.shapes).items():
+    value = loss_of(ops, net, loss, point)
+    named = views(point, net.shapes)
+    for name, grad in views(grads, net.shapes).items():
         slopes, products = np.empty(4), np.empty(4)
         for i in range(4):
             direction = stream.normal(grad.size).reshape(grad.shape)
             named[name] += TINY * 1j * direction
-            slopes[i] = value(x, labels).imag / TINY
+            slopes[i] = value(x, labels, draw).imag / TINY
             products[i] = np.vdot(direction, grad)
             point[:] = weights
         errors[name] = difference(slopes, products)
@@ -63,26 +65,45 @@ def directions(
 
 
 def difference(a: Array, b: Array) -> float:
-    """The largest |a - b|, relative to the largest number in either."""
-    scale = max(np.abs(a).max(), np.abs(b).max())
-    return float(np.abs(a - b).max() / scale) if scale else 0.0
+    """The largest |a - b|, relative to the largest number in either, or to FLOOR where all are nearer to 0."""
+    return float(np.abs(a - b).max() / max(np.abs(a).max(), np.abs(b).max(), FLOOR))
 
 
-def every_net(side: int, classes: int, hidden: int) -> Iterator[tuple[str, Model, str]]:
-    """Each model with each activation that it has and each loss, for images of side by side pixels."""
-    for name in MODELS:
-        for activation in ACTIVATIONS if architecture(name, {"activation": ""}) else [""]:
-            knobs = architecture(name, {"hidden": hidden, "activation": activation})
-            for loss in LOSSES:
-                yield f"{name} {activation}".strip(), build(name, FLOAT64, (1, side, side), classes, **knobs), loss
+def draw(layer: int, images: int, size: int) -> Array:
+    """Random numbers for dropout, always the same."""
+    return Stream(0, layer).bits16(images, size)
 
 
-def example(model: Model, images: int, side: int, classes: int, seed: int) -> tuple[Array, Array, Array]:
-    """Random float64 weights (P,), images (N, 1, Y, X) with the blank border of handwritten digits, and labels (N,)."""
+def every_net(side: int) -> Iterator[tuple[str, Net]]:
+    """Each word of LAYERS as the first layer and behind weights, for images of side by side pixels; and a title."""
+    for word, choice in LAYERS.items():
+        text = example_of(word, choice)
+        for words in [text, "affine"], ["conv 2 3", text, "affine"]:
+            yield ", ".join(words), build(words, (1, side, side), CLASSES, IMAGES, WHITE)
+
+
+def every_loss() -> Iterator[tuple[str, Loss]]:
+    """Each word of LOSSES with each number of numbers that it takes, and the text of params.yaml."""
+    for word, choice in LOSSES.items():
+        for text in sorted({word, example_of(word, choice)}):
+            yield text, choice.make(*read(text, LOSSES)[1])
+
+
+def example_of(word: str, choice: Choice) -> str:
+    """The word with numbers that mean something, as in 'conv 3 3 1 2'."""
+    return " ".join([word, *(f"{typical(number):g}" for number in choice.numbers)])
+
+
+def typical(number: Number) -> float:
+    """A small whole number, so that the windows of a convolution overlap, or the middle of the range."""
+    return number.low + (2 if number.default is None else 1) if number.whole else (number.low + number.high) / 2
+
+
+def example(net: Net, side: int, seed: int) -> tuple[Array, Array, Array]:
+    """Random weights (P,), images (N, 1, Y, X) with the blank border of handwritten digits, and labels (N,)."""
     stream = Stream(seed)
-    weights = initialize(model.shapes, glorot, stream)
+    weights = initialize(net.shapes, glorot(), stream)
     weights += 0.1 * stream.normal(len(weights))
-    x = np.zeros((images, 1, side, side))
-    inner = x[:, :, 1:-1, 1:-1]
-    inner[...] = stream.uniform(inner.size).reshape(inner.shape)
-    return weights, x, stream.integers(classes, (images,))
+    x = np.zeros((IMAGES, 1, side, side), np.uint8)
+    x[:, :, 1:-1, 1:-1] = stream.integers(WHITE + 1, (IMAGES, 1, side - 2, side - 2))
+    return weights, x, stream.integers(CLASSES, (IMAGES,))

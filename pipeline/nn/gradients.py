@@ -16,6 +16,7 @@ from pipeline.nn.net import Draw, Net, backward, forward, operands
 Gradient = Callable[[Array, Array, Draw | None], float]
 
 TINY = 1e-30  # step along the imaginary axis: nothing is subtracted there, so nothing is too small
+LEAST_MOVE = 2.0**-40  # of a weight, in a difference
 
 
 def backprop(ops: Arithmetic, net: Net, loss: Loss, weights: Array, grads: Array) -> Gradient:
@@ -43,15 +44,19 @@ def loss_of(ops: Arithmetic, net: Net, loss: Loss, weights: Array) -> Gradient:
 
 
 def numerical(ops: Arithmetic, net: Net, loss: Loss, weights: Array, grads: Array, step: float) -> Gradient:
-    """Central differences, (loss(w + step) - loss(w - step)) / (2 step), one weight at a time: two losses a weight."""
+    """Central differences, (loss(w + step) - loss(w - step)) / (2 step), one weight at a time: two losses a weight.
+
+    A weight so large that rounding would change the step moves further, and by what it really moved is divided.
+    """
     value = loss_of(ops, net, loss, weights)
 
     def gradient(x: Array, labels: Array, draw: Draw | None = None) -> float:
         for i, weight in enumerate(weights.copy()):
-            weights[i] = weight + step
+            move = max(step, abs(weight) * LEAST_MOVE)
+            weights[i] = high = weight + move
             above = value(x, labels, draw)
-            weights[i] = weight - step
-            grads[i] = (above - value(x, labels, draw)) / (2 * step)
+            weights[i] = low = weight - move
+            grads[i] = (above - value(x, labels, draw)) / (high - low)
             weights[i] = weight
         return value(x, labels, draw)
 
@@ -80,6 +85,6 @@ def complex_step(ops: Arithmetic, net: Net, loss: Loss, weights: Array, grads: A
 
 GRADIENTS: dict[str, Choice] = {
     "backprop": Choice(backprop),
-    "numerical": Choice(numerical, (Number("step", 0, 1, above=True),)),
+    "numerical": Choice(numerical, (Number("step", 1e-10, 1),)),
     "complex_step": Choice(complex_step),
 }
