@@ -66,6 +66,12 @@ MOVES = {
 LOGITS = Move(lambda a, s: s, 0.0, 1.0)
 
 
+def has_structure(net: Net, loss: str) -> bool:
+    """Whether `differences` knows the net and the loss, a word and its numbers."""
+    words = [word for word, _ in net.words]
+    return len(words) == 3 and words[::2] == ["affine"] * 2 and words[1] in MOVES and loss.startswith("cross_entropy")
+
+
 def differences(ops: Arithmetic, net: Net, weights: Array, grads: Array, step: float, smoothing: float) -> Gradient:
     """Central differences as in pipeline.nn.gradients.numerical, for [affine, sigmoid | tanh | relu, affine]."""
     loss, rounded, move = cross_entropy(smoothing), operands(ops, net, weights), MOVES[net.words[1][0]]

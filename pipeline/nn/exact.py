@@ -100,4 +100,4 @@ def sum(a: Array, axis: int | None = None, bound: float | None = None, keepdims:
     """The sum of all numbers, or along one axis, each rounded to as many bits as n numbers can have exactly."""
     terms = a.size if axis is None else a.shape[axis]
     exact = rounded(a, min(MANTISSA - (terms - 1).bit_length(), MOST_BITS), largest(a) if bound is None else bound)
-    return np.add.reduce(exact, axis=axis, keepdims=keepdims)
+    return np.add.reduce(exact, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]

@@ -9,7 +9,8 @@ import numpy as np
 from pipeline.base.arrays import Array
 from pipeline.base.errors import PipelineError
 from pipeline.base.signals import Stopping
-from pipeline.base.words import made
+from pipeline.base.words import made, read
+from pipeline.fast.differences import differences, has_structure
 from pipeline.fast.pixels import affine_prefix, brightest_first, lit, reordered
 from pipeline.fast.rewrite import fast
 from pipeline.nn.arithmetic import ARITHMETICS
@@ -110,9 +111,11 @@ class Trainer:
 
     def gradient(self, grads: Array) -> Gradient:
         """What `gradient` in the settings means, bound to the weights and `grads`."""
-        gradient: Gradient = made(
-            GRADIENTS, self.settings["gradient"], self.ops, self.net, self.loss, self.weights, grads
-        )
+        word, numbers = read(self.settings["gradient"], GRADIENTS)
+        if word == "numerical" and has_structure(self.net, self.settings["loss"]):
+            _, smoothing = read(self.settings["loss"], LOSSES)
+            return differences(self.ops, self.net, self.weights, grads, *numbers, *smoothing)
+        gradient: Gradient = GRADIENTS[word].make(self.ops, self.net, self.loss, self.weights, grads, *numbers)
         return gradient
 
     def update(self, grads: Array, done: int) -> None:
@@ -140,17 +143,19 @@ class Trainer:
         return train, held_out
 
     def seconds(self) -> float:
-        """About how long the gradients of the whole run will take, from a trial of a part of one."""
+        """About how long the gradients of the whole run will take, from a trial of one or of a loss in it."""
         indices = np.arange(self.plan.images)[: self.settings["batch_size"]]
-        x, labels, draw = self.images(indices), self.train[1][indices], self.draw(0)
-        way = self.settings["gradient"].split()[0]
-        point = self.weights if way == "numerical" else self.weights.astype(complex)
-        trial = loss_of(self.ops, self.net, self.loss, point)
-        trial(x, labels, draw)
+        given = self.images(indices), self.train[1][indices], self.draw(0)
+        numerical = self.settings["gradient"].startswith("numerical")
+        if numerical and has_structure(self.net, self.settings["loss"]):
+            trial, trials = self.gradient(np.empty_like(self.weights)), 1
+        else:
+            point, trials = (self.weights, 2) if numerical else (self.weights.astype(complex), 1)
+            trial, trials = loss_of(self.ops, self.net, self.loss, point), trials * len(self.weights)
+        trial(*given)
         start = time.perf_counter()
-        trial(x, labels, draw)
-        losses = len(self.weights) * (2 if way == "numerical" else 1)
-        return (time.perf_counter() - start) * losses * self.plan.iterations
+        trial(*given)
+        return (time.perf_counter() - start) * trials * self.plan.iterations
 
     def guessing(self) -> float:
         """The loss of a net that finds all classes equally likely."""
