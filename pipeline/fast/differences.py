@@ -75,7 +75,7 @@ def has_structure(net: Net, loss: str) -> bool:
 def differences(ops: Arithmetic, net: Net, weights: Array, grads: Array, step: float, smoothing: float) -> Gradient:
     """Central differences as in pipeline.nn.gradients.numerical, for [affine, sigmoid | tanh | relu, affine]."""
     loss, rounded, move = cross_entropy(smoothing), operands(ops, net, weights), MOVES[net.words[1][0]]
-    first, rest = net._replace(layers=net.layers[:1]), net._replace(layers=net.layers[1:])
+    first, rest = net._replace(layers=net.layers[:1]), net._replace(layers=net.layers[1:], white=1, scaled=False)
     middle = size(net.layers[0].weights)
 
     def gradient(x: Array, labels: Array, draw: Draw | None = None) -> float:
