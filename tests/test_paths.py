@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from pipeline.nn.weights import load_weights
+from pipeline.model import load_model
 
 from pipeline.base.errors import PipelineError
 from pipeline.base.paths import opened, require_other
@@ -18,7 +18,7 @@ from pipeline.params import read_yaml
 READERS = {
     "opened": lambda path: opened(path, "name another"),
     "params": read_yaml,
-    "model": load_weights,
+    "model": load_model,
     "curves": lambda path: read_columns(path, ["epoch"], "make it again"),
     "IDX": read_idx,
     "description": lambda path: load_raw(path.rename(path.with_name("dataset.json")).parent),

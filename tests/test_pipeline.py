@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from by_hand import OUTPUTS, STAGES, all_stages, command, hashes, must, refusal, run
-from pipeline.nn.classifier import load_classifier
+from pipeline.model import load_model
 
 from pipeline.base.errors import PipelineError
 from pipeline.base.files import write_bytes
@@ -82,7 +82,7 @@ def test_curves_have_a_row_for_each_iteration_and_each_epoch(finished: Path) -> 
 
 
 def test_P12_the_model_file_says_what_it_is_and_where_from_and_the_evaluation_repeats_it(finished: Path) -> None:
-    about = load_classifier(finished / "data/model/weights.npz").about
+    about = load_model(finished / "data/model/weights.npz").about
     assert json.loads((finished / "data/evaluation/model.json").read_text()) == about
     assert about["params"] == load_params(finished / "params.yaml", (), Train).model_dump()
     assert about["data"]["sha256"] == hashes(finished)["data/processed/dataset.npz"]
@@ -111,7 +111,7 @@ def test_another_params_file_can_be_named(copy: Path) -> None:
 
 
 def test_the_loss_in_the_metrics_is_that_of_the_net_on_the_test_images(finished: Path) -> None:
-    net = load_classifier(finished / "data/model/weights.npz")
+    net = load_model(finished / "data/model/weights.npz")
     source = finished / "data/processed/dataset.npz"
     (test,) = load_splits(source, describe_dataset(source), ["test"])
     loss = json.loads((finished / "data/evaluation/metrics.json").read_text())["loss"]

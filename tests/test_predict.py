@@ -16,7 +16,7 @@ from PIL import Image
 
 from pipeline.commands.predict import classify
 from pipeline.datasets.raw import load_raw
-from pipeline.nn.classifier import load_classifier
+from pipeline.model import load_model
 
 SHAPES = {3: ".08 .14 .34 .01 .62 .14 .56 .38 .3 .48 / .3 .48 .64 .57 .7 .82 .42 .99 .06 .87", 1: ".4 0 .38 1"}
 
@@ -135,7 +135,7 @@ def test_the_net_is_shown_what_it_was_trained_on(copy, settings):
     with (copy / "data/evaluation/predictions.csv").open() as file:
         expected = [row["predicted"] for row in csv.DictReader(file)]
     images = load_raw(copy / "data/raw")[1]["test"].images
-    net = load_classifier(copy / "data/model/weights.npz")
+    net = load_model(copy / "data/model/weights.npz")
     answers = classify(net, [("", image) for image in images])
     assert [answer["classes"][0]["class"] for answer in answers] == expected
 

@@ -47,9 +47,9 @@ from pipeline.base.schema import DataSet
 from pipeline.datasets.arrays import Split, describe_dataset, load_splits, save_dataset
 from pipeline.datasets.idx import decode_idx, encode_idx, read_idx, write_idx
 from pipeline.datasets.raw import load_raw
-from pipeline.nn.classifier import load_classifier
+from pipeline.model import load_model
 from pipeline.nn.net import build, size
-from pipeline.nn.weights import save_weights
+from pipeline.model import save_model
 from pipeline.params import load_params
 from pipeline.training.checkpoints import Checkpoints, sound
 from pipeline.training.settings import Train
@@ -295,7 +295,7 @@ def read_dataset(path: Path) -> None:
 
 
 def read_net(path: Path) -> None:
-    net = load_classifier(path)
+    net = load_model(path)
     net.require_data(net.about["data"])
     net.logits(np.zeros((2, 6), np.float32), 2)
 
@@ -331,7 +331,7 @@ def targets(folder: Path) -> dict[str, Target]:
 def small_net(path: Path) -> bytes:
     about = trained((2, 3), "01")
     shapes = build(about["net"]["layers"], (1, 2, 3), 2).shapes
-    save_weights(path, np.ones(size(shapes)), shapes, about)
+    save_model(path, np.ones(size(shapes)), shapes, about)
     return path.read_bytes()
 
 
