@@ -13,10 +13,16 @@ import pytest
 from by_hand import all_stages
 from fault_server import serving
 from fetching import Authority
+from hypothesis import HealthCheck, settings
 
 from pipeline.datasets.fetch import Patience
 
 ROOT = Path(__file__).parents[1]
+# Neither time nor chance decides: `make explore` alone draws at random, and what it finds becomes an @example.
+settings.register_profile("check", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("explore", settings.get_profile("check"), derandomize=False, max_examples=500)
+settings.load_profile("check")
+
 MNIST = Path(os.environ.get("MNIST_FOLDER") or ROOT.parent / "shared" / "mnist")
 
 
