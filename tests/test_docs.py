@@ -36,10 +36,8 @@ def shell(clone: Clone, script: str) -> None:
 
 
 def with_environment(clone: Clone) -> Clone:
-    """The clone with this Python's environment where `make setup` would put one, and somebody to commit."""
+    """The clone with this Python's environment where `make setup` would put one."""
     (clone.folder / ".venv").symlink_to(Path(sys.prefix))
-    who = [f"GIT_{role}_{what}" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")]
-    clone.environment |= dict.fromkeys(who, "someone@example.org")
     return clone
 
 

@@ -1,11 +1,14 @@
 """Other programs get the same net: every format holds it, and ONNX answers as it does."""
 
+import importlib.util
 import json
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from by_hand import ROOT, must
+from needs import need
 from nets import a_file, a_net
 
 from pipeline.base.npz import read_npz
@@ -33,6 +36,12 @@ def model(request, tmp_path):
     return a_file(tmp_path / "weights.npz", *a_net(name, **knobs))
 
 
+@pytest.fixture
+def extras():
+    packages = ("onnx", "onnxruntime", "safetensors")
+    need(all(map(importlib.util.find_spec, packages)), f"exports; make extras installs {', '.join(packages)}")
+
+
 def test_npz_holds_the_arrays_alone(model, tmp_path):
     assert export(tmp_path, "net.npz", "--model", model).returncode == 0
     exported, net = read_npz(tmp_path / "net.npz"), load_classifier(model)
@@ -47,8 +56,9 @@ def test_csv_is_a_table_an_array(model, tmp_path):
         np.testing.assert_array_equal(table, array.reshape(len(array), -1))
 
 
-def test_safetensors_holds_the_arrays_and_what_they_are(model, tmp_path):
-    safetensors = pytest.importorskip("safetensors", reason="the extra export is not installed")
+def test_safetensors_holds_the_arrays_and_what_they_are(extras, model, tmp_path):
+    import safetensors
+
     assert export(tmp_path, "net.safetensors", "--model", model).returncode == 0
     net = load_classifier(model)
     with safetensors.safe_open(tmp_path / "net.safetensors", "np") as file:
@@ -57,12 +67,12 @@ def test_safetensors_holds_the_arrays_and_what_they_are(model, tmp_path):
         assert json.loads(file.metadata()["about"]) == net.about
 
 
-def test_onnx_answers_as_the_net_does(model, tmp_path):
-    pytest.importorskip("onnx", reason="the extra export is not installed")
-    runtime = pytest.importorskip("onnxruntime", reason="the extra export is not installed")
+def test_onnx_answers_as_the_net_does(extras, model, tmp_path):
+    import onnxruntime
+
     assert export(tmp_path, "net.onnx", "--model", model).returncode == 0
     net = load_classifier(model)
-    session = runtime.InferenceSession(tmp_path / "net.onnx", providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(tmp_path / "net.onnx", providers=["CPUExecutionProvider"])
     images = np.random.default_rng(3).random((50, *net.about["net"]["input_shape"])).astype(np.float32)
     logits, probabilities = session.run(["logits", "probabilities"], {"images": images})
     expected = net.logits(images, 50)
@@ -74,10 +84,8 @@ def test_onnx_answers_as_the_net_does(model, tmp_path):
 @pytest.mark.slow
 @pytest.mark.mnist
 @pytest.mark.parametrize("settings", ["model=linear", "model=two_layer", "model=cnn initializer=he"])
-def test_onnx_says_of_every_mnist_test_image_what_the_net_says(tmp_path, monkeypatch, mnist_mirror, settings):
-    pytest.importorskip("onnx", reason="the extra export is not installed")
-    runtime = pytest.importorskip("onnxruntime", reason="the extra export is not installed")
-    from by_hand import ROOT, must
+def test_onnx_says_of_every_mnist_test_image_what_the_net_says(extras, tmp_path, monkeypatch, mnist_mirror, settings):
+    import onnxruntime
 
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     monkeypatch.setenv("PIPELINE_MIRRORS", mnist_mirror)
@@ -88,7 +96,7 @@ def test_onnx_says_of_every_mnist_test_image_what_the_net_says(tmp_path, monkeyp
     source = tmp_path / "data/processed/dataset.npz"
     (test,) = load_splits(source, describe_dataset(source), ["test"])
     net = load_classifier(tmp_path / "data/model/weights.npz")
-    session = runtime.InferenceSession(tmp_path / "net.onnx", providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(tmp_path / "net.onnx", providers=["CPUExecutionProvider"])
     (found,) = session.run(["probabilities"], {"images": test.images})
     expected = net.probabilities(net.logits(test.images, 1000))
     np.testing.assert_allclose(found, expected, atol=1e-5)
@@ -99,14 +107,15 @@ def test_onnx_says_of_every_mnist_test_image_what_the_net_says(tmp_path, monkeyp
     assert clear.mean() > 0.999
 
 
-def test_a_format_must_be_named(model, tmp_path):
-    run = export(tmp_path, "net.pkl", "--model", model)
+def test_a_format_must_be_named(tmp_path):
+    run = export(tmp_path, "net.pkl", "--model", a_file(tmp_path / "weights.npz", *a_net("linear")))
     assert (run.returncode, run.stdout) == (1, "")
     assert run.stderr == "error: net.pkl does not say what to write; name a --format: onnx, safetensors, npz, csv.\n"
 
 
 @pytest.mark.parametrize("package", ["onnx", "safetensors"])
-def test_a_missing_package_is_named_in_one_line(model, tmp_path, package):
+def test_a_missing_package_is_named_in_one_line(tmp_path, package):
+    model = a_file(tmp_path / "weights.npz", *a_net("linear"))
     code = f"import sys; sys.modules[{package!r}] = sys.modules[{package + '.numpy'!r}] = None\n"
     code += "from pipeline.commands.export import app; app()"
     command = [sys.executable, "-c", code, f"net.{package}", "--model", str(model)]

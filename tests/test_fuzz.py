@@ -9,7 +9,7 @@ from typing import Any
 import fuzz
 import pytest
 from fuzz import CORPUS, ROOT, targets, verdict
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 NAMES = ("idx", "gzip", "npz", "checkpoint", "dataset", "weights", "description", "params")
@@ -42,7 +42,6 @@ def test_damage_depends_on_the_dice_alone_and_does_some(name: str, tmp_path: Pat
 
 @pytest.mark.parametrize("name", NAMES)
 @given(dice=st.randoms(use_true_random=False), anything=st.none() | st.binary(max_size=100))
-@settings(deadline=None)
 def test_any_bytes_and_any_damage_are_read_or_refused(
     name: str, dice: random.Random, anything: bytes | None, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import os
 import re
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 from browser import CHROMIUM, DRIVER, Browser, browsing
 from drawings import SHAPES, STYLES, strokes
+from needs import need
 from nets import a_file, a_net
 from PIL import Image
 from pipeline.nn.classifier import load_classifier
@@ -41,9 +41,7 @@ HAND = STYLES["finger"]._replace(height=1.0, slant=0.1)
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    if not (CHROMIUM and DRIVER):
-        missing = "THE REPORT IS NOT TESTED IN A BROWSER: on Debian, apt-get install chromium chromium-driver"
-        pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
+    need(CHROMIUM and DRIVER, "the report in a browser; on Debian: apt-get install chromium chromium-driver")
     with browsing(tmp_path_factory.mktemp("profile")) as browser:
         yield browser
 
