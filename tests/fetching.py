@@ -4,7 +4,6 @@ import datetime
 import gzip
 import hashlib
 import ipaddress
-import socket
 import ssl
 
 import pytest
@@ -27,11 +26,6 @@ LENGTH = f"Content-Length: {len(GOOD)}"
 
 def names(folder):
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
-
-
-def closed_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 def refusal(folder, mirrors, patience):

@@ -60,7 +60,7 @@ REPLIES = {
     "D42-half-a-header": ([head(200, LENGTH)[:20], HANG], AGAIN, "timed out"),
     "D43-stall": ([head(200, LENGTH), GOOD[:HALF], HANG], AGAIN, "timed out"),
     "D44-slow-body": ([head(200, LENGTH), *itertools.chain(*((b"x", 0.05) for _ in GOOD))], 1, "out of time"),
-    "D44-slow-header": ([*itertools.chain(*((b"H", 0.05) for _ in range(99)))], 1, "out of time, 0 bytes in 0."),
+    "D44-slow-header": ([*itertools.chain(*((b"H", 0.05) for _ in range(99)))], 1, "out of time, 0 bytes in"),
     "D45-reset-at-once": ([RESET], AGAIN, "reset"),
     "D45-reset-before-the-body": ([head(200, LENGTH), RESET], AGAIN, ""),
     "D45-reset-in-the-middle": ([head(200, LENGTH), GOOD[:HALF], 0.01, RESET], AGAIN, ""),
@@ -73,10 +73,16 @@ REPLIES = {
 }
 
 
+# what is not waited for long, by what is said of it
+LIMITS = {"timed out": {"read": 0.5, "tries": 2}, "out of time": {"start": 0.5}}
+
+
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # urllib3 leaves one to the collector in D35
 @pytest.mark.parametrize(("script", "asked", "reason"), REPLIES.values(), ids=REPLIES)
 def test_a_bad_reply_is_refused_and_the_next_mirror_asked(script, asked, reason, server, folder, patience, waits):
     bad, good = server.mirror(script), server.mirror(reply(GOOD))
+    patience = patience._replace(**LIMITS.get(reason.partition(",")[0], {}))
+    asked = min(asked, patience.tries)
 
     message = refusal(folder, [bad], patience)
     assert f"{bad}/{FILE.name}: " in message
@@ -125,10 +131,10 @@ def test_retry_after_is_heeded_within_reason(header, wait, server, folder, patie
 
 
 def test_D14_retry_after_a_date(server, folder, patience, waits):
-    soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=9)
+    soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=2)
     mirror = server.mirror(reply(b"", 503, f"Retry-After: {format_datetime(soon, usegmt=True)}"), reply(GOOD))
-    fetch(FILE, folder, [mirror], patience)
-    assert waits == [pytest.approx(8.5, abs=1)]
+    fetch(FILE, folder, [mirror], patience._replace(longest_wait=9999, total=9999))
+    assert waits == [pytest.approx(7200, abs=100)]
 
 
 def test_D16_waits_double_with_jitter_up_to_a_longest(server, folder, waits):
