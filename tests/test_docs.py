@@ -131,3 +131,10 @@ def test_the_changelog_names_the_version() -> None:
     version = re.search(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert version
     assert f"## {version[1]}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_every_tool_can_be_started() -> None:
+    tools = [path.stem for path in (ROOT / "tools").glob("*.py")]
+    run = [sys.executable, "-W", "error", "-c", f"import {', '.join(tools)}"]
+    done = subprocess.run(run, cwd=ROOT / "tools", capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -234,26 +234,8 @@ def lines(dice: random.Random, data: bytes) -> bytes:
     rows = data.split(b"\n")
     at = dice.randrange(len(rows))
     key = rows[at].partition(b":")[0]
-    values = [
-        b"2001-13-45",
-        b"9" * 5000,
-        b"[" * 300,
-        b"? " * 300,
-        b"!!int x",
-        b"!!python/object:a {}",
-        b"&a [*a]",
-        b"*a",
-        b"'",
-        b"{",
-        b"[[[",
-        b"-",
-        b".nan",
-        b"1e999",
-        b"0x10",
-        b"\t",
-        b"|",
-        b">",
-    ]
+    values = [b"9" * 5000, b"[" * 300, b"? " * 300, b"!!int x", b"!!python/object:a {}", b"&a [*a]", b"\t"]
+    values += b"2001-13-45 *a ' { [[[ - .nan 1e999 0x10 | >".split()
     rows[at : at + 1] = dice.choice(
         [[rows[at]] * 2, [], [b"  " + rows[at]], [rows[at].strip()], [key + b": " + dice.choice(values)], [b"- " * 60]]
     )
