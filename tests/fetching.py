@@ -42,13 +42,6 @@ def refusal(folder, mirrors, patience):
     return message
 
 
-def raising(error):
-    def call(*_args, **_kwargs):
-        raise error
-
-    return call
-
-
 class Authority:
     """Signs certificates for 127.0.0.1, right and wrong ones."""
 

@@ -78,7 +78,9 @@ def test_T10_C22_E6_without_room_for_the_output_the_old_one_stays(copy: Path, st
 def test_T7_divergence_in_any_arithmetic_is_one_line(copy: Path, arithmetic: str) -> None:
     before = hashes(copy)
     wild = ["train.activation=relu", "train.initializer=he", "train.learning_rate=1000"]
-    assert refusal(copy, "train", *wild, f"train.arithmetic={arithmetic}").startswith("training diverged: ")
+    line = refusal(copy, "train", *wild, f"train.arithmetic={arithmetic}")
+    assert line.startswith("training diverged: after epoch 1.0 the loss is")
+    assert "Choose a smaller train.learning_rate" in line
     assert hashes(copy) == before
 
 
