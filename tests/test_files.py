@@ -265,7 +265,7 @@ def write_often(path, letter, times):
 def test_two_writers_never_show_a_mixture(path):
     write_bytes(path, b"a" * 100_000)
     spawn = multiprocessing.get_context("spawn")
-    writers = [spawn.Process(target=write_often, args=(str(path), letter, 150)) for letter in (b"a", b"b")]
+    writers = [spawn.Process(target=write_often, args=(str(path), letter, 60)) for letter in (b"a", b"b")]
     for writer in writers:
         writer.start()
     seen = set()

@@ -7,14 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.__main__ import COMMANDS, STAGES
+from pipeline.__main__ import COMMANDS, STAGES, main
 
 ROOT = Path(__file__).parents[1]
 
 
-def pipeline(*arguments: str) -> str:
-    command = [sys.executable, "-m", "pipeline", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+@pytest.fixture
+def pipeline(monkeypatch, capsys):
+    """What the command prints."""
+
+    def run(*arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["pipeline", *arguments])
+        with pytest.raises(SystemExit) as left:
+            main()
+        assert not left.value.code
+        return capsys.readouterr().out
+
+    return run
 
 
 def test_every_module_that_is_a_command_is_named():
@@ -24,18 +33,18 @@ def test_every_module_that_is_a_command_is_named():
     assert modules - {"__main__"} == {*STAGES, *COMMANDS}
 
 
-def test_the_version_is_that_of_the_project():
+def test_the_version_is_that_of_the_project(pipeline):
     (version,) = re.findall(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text("utf-8"), re.MULTILINE)
     assert pipeline("--version") == f"pipeline {version}\n"
 
 
-def test_help_lists_every_command():
+def test_help_lists_every_command(pipeline):
     shown = pipeline("--help")
     assert all(f"│ {name} " in shown for name in COMMANDS)
 
 
 @pytest.mark.parametrize("name", [*STAGES, *COMMANDS])
-def test_help_of_a_command_teaches_by_an_example(name):
+def test_help_of_a_command_teaches_by_an_example(name, pipeline):
     shown = " ".join(pipeline(name, "--help").split())
     assert "Example:" in shown
     assert re.search(rf"python -m pipeline.{name} -S '?{name}\." if name in STAGES else f"pipeline {name} ", shown)

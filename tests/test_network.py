@@ -7,8 +7,9 @@ import sys
 import threading
 
 import pytest
+from disks import raising
 from fault_server import redirect, reply, serving
-from fetching import FILE, FLIPPED, GOOD, HTML, names, raising, refusal
+from fetching import FILE, FLIPPED, GOOD, HTML, names, refusal
 
 from pipeline.datasets.fetch import fetch
 from pipeline.datasets.transport import shown
