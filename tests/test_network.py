@@ -284,7 +284,7 @@ SHOWN = {
     "http://me:secret@[::1]:80/x?a=b": "http://***@[::1]:80/x?***",
     "file:///mnt/C#/a? b:c": "file:///mnt/C#/a? b:c",
     "/mnt/mnist": "/mnt/mnist",
-    "http://a/\x1b[2J\n\u202e": "http://a/?[2J??",
+    "http://a/\x1b[2J\n\u202e": r"http://a/\x1b[2J\n\u202e",
 }
 
 
