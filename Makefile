@@ -10,14 +10,17 @@ INSTALL = $(if $(UV),uv pip install --quiet --compile-bytecode --python $(BIN)/p
     $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-user)
 DIGITS = examples/digits
 
-.PHONY: help setup extras demo test repro verify lint gradcheck results bench chaos fuzz audit lock clean
+# several processes; tests that share something dear to make (@xdist_group) stay in one
+TESTS = $(RUN) python -m pytest -n auto --maxprocesses 8 --dist loadgroup $(PYTEST)
+
+.PHONY: help setup extras demo test check explore repro verify lint gradcheck results bench chaos fuzz audit lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s  %s\n", $$1, $$2 }' Makefile
 
 setup: .venv/.ready ## install the pinned packages into .venv, once
 
-extras: .venv/.extras ## install what only exports and the fuzzer need, and their tests
+extras: .venv/.extras ## install what only exports and the fuzzer need
 
 demo: setup ## the whole pipeline on the bundled digits, without network: metrics and pictures
 	@$(RUN) python -m dvc repro $(DIGITS)/dvc.yaml
@@ -25,8 +28,16 @@ demo: setup ## the whole pipeline on the bundled digits, without network: metric
 	@echo "pictures  $(DIGITS)/data/evaluation/*.png"
 	@echo "a page with all of it, and a pad to draw on:  $(DIGITS)/data/evaluation/report.html"
 
-test: setup ## every test; make test PYTEST="-m 'not slow'" leaves the slow ones out
-	@$(RUN) python -m pytest $(PYTEST)
+test: setup ## the quick tests, a minute or two; make test PYTEST=tests/test_idx.py runs those of a file
+	@$(TESTS) -m "not slow and not mnist"
+	@echo "Left out: the slow tests, and those that train on MNIST. make check runs every test, in about ten minutes."
+
+check: extras ## every test, in about ten minutes; MNIST_FOLDER=... names the folder with MNIST's four files
+	@$(TESTS)
+
+explore: setup ## the property tests on fresh random examples; make explore SEED=1 repeats a run
+	@seed=$${SEED:-$$(od -An -N4 -tu4 /dev/urandom)}; echo make explore SEED=$$seed; \
+	    $(TESTS) -m hypothesis --hypothesis-profile explore --hypothesis-seed $$seed
 
 repro: setup ## download MNIST, convert, train, evaluate: whatever is not up to date
 	@$(RUN) python -m dvc repro

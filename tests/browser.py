@@ -8,6 +8,7 @@ import contextlib
 import json
 import shutil
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -65,6 +66,13 @@ class Browser:
     def run(self, script: str, *arguments: object) -> Any:
         """What `script`, a function's body, returns."""
         return self.ask("POST", "/execute/sync", {"script": script, "args": arguments})
+
+    def wait(self, script: str) -> Any:
+        """The first thing that `script` returns which is something, within a minute."""
+        end = time.monotonic() + 60
+        while not (found := self.run(script)) and time.monotonic() < end:
+            pass
+        return found
 
     def find(self, selector: str) -> str:
         (found,) = self.ask("POST", "/element", {"using": "css selector", "value": selector}).values()

@@ -1,11 +1,12 @@
-"""Fixtures that tests of several modules share."""
+"""How the tests run, and what several of them stand on."""
 
 import os
+import re
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,39 +14,41 @@ import pytest
 from by_hand import all_stages
 from fault_server import serving
 from fetching import Authority
+from hypothesis import HealthCheck, settings
+from needs import MNIST, MNIST_ITSELF, need
+from serve_folder import serving_folder
 
 from pipeline.datasets.fetch import Patience
 
-ROOT = Path(__file__).parents[1]
-MNIST = Path(os.environ.get("MNIST_FOLDER") or ROOT.parent / "shared" / "mnist")
+# Neither time nor chance decides: `make explore` alone draws at random, and what it finds becomes an @example.
+settings.register_profile("check", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("explore", settings.get_profile("check"), derandomize=False, max_examples=300)
+settings.load_profile("check")
+
+# What a person's surroundings may say to the programs that are tested here.
+FOREIGN = "(https?|all|no)_proxy|(requests|curl)_ca_bundle|netrc|pipeline_mirrors|git_(dir|index_file|work_tree)|dvc_.*"
+FOREIGN += "|pythonwarnings|mplbackend|columns|.*color.*|github_actions"
+
+
+def pytest_configure() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets the jobs in its background ignore it
+    for name in filter(re.compile(FOREIGN, re.IGNORECASE).fullmatch, list(os.environ)):
+        del os.environ[name]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """A line for each reason to skip, however many tests it is the reason for."""
+    reasons = Counter(report.longrepr[2] for report in terminalreporter.getreports("skipped"))
+    for reason, count in reasons.items():
+        terminalreporter.write_line(f"{count} {reason.removeprefix('Skipped: ')}")
 
 
 @pytest.fixture(scope="session")
 def mnist_mirror() -> Iterator[str]:
     """The URL of a server on this machine with the four MNIST files."""
-    if not MNIST.is_dir():
-        missing = f"MNIST ITSELF IS NOT TESTED: no folder {MNIST}; MNIST_FOLDER may name another"
-        pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
-    command = [sys.executable, str(ROOT / "tools" / "serve_folder.py"), str(MNIST)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
-        assert server.stdout
-        yield server.stdout.readline().strip()
-        server.terminate()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _ctrl_c() -> None:
-    """A shell lets the jobs in its background ignore SIGINT, and a stage that ignores it is not stopped by it."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@pytest.fixture(autouse=True)
-def _no_proxies(monkeypatch):
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIPELINE_MIRRORS"):
-        monkeypatch.delenv(name, raising=False)
+    need(MNIST.is_dir(), MNIST_ITSELF)
+    with serving_folder(MNIST) as url:
+        yield url
 
 
 @pytest.fixture
@@ -83,7 +86,8 @@ def waits():
 
 @pytest.fixture
 def patience(waits):
-    return Patience(connect=1, read=0.2, start=0.5, speed=1e6, sleep=waits.append, dice=lambda: 0.5)
+    """In time that it sleeps none, and for servers of a busy machine a lot."""
+    return Patience(speed=1e6, sleep=waits.append, dice=lambda: 0.5)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import datetime
 import gzip
 import hashlib
 import ipaddress
-import socket
 import ssl
 
 import pytest
@@ -29,11 +28,6 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
-def closed_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return f"http://127.0.0.1:{listener.getsockname()[1]}"
-
-
 def refusal(folder, mirrors, patience):
     """The message when every mirror fails; also checks that nothing, not even a temporary file, is left."""
     before = {name: (folder / name).read_bytes() for name in names(folder)}
@@ -46,13 +40,6 @@ def refusal(folder, mirrors, patience):
     assert FILE.sha256 in message
     assert str(FILE.bytes) in message
     return message
-
-
-def raising(error):
-    def call(*_args, **_kwargs):
-        raise error
-
-    return call
 
 
 class Authority:

@@ -173,8 +173,6 @@ def test_only_finished_experiments_of_this_pipeline_are_compared(
 @needs_git
 def test_a_commit_and_its_experiments_are_compared(tmp_path: Path) -> None:
     clone = Clone(tmp_path / "clone", PIPELINE_MIRRORS="")
-    who = [f"GIT_{role}_{what}" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")]
-    clone.environment |= dict.fromkeys(who, "someone@example.org")
     clone.output("dvc", "repro", "--quiet", f"{DIGITS}/dvc.yaml")
     clone.folder /= DIGITS
     clone.output("git", "add", "--all")

@@ -10,7 +10,7 @@ DEMO = ["make", "--old-file=.venv/.ready", "demo"]
 LOCK = "examples/digits/dvc.lock"
 METRICS = "examples/digits/data/evaluation/metrics.json"
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
 
 
 @pytest.fixture(scope="module")

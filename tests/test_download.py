@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 import typer
+from disks import raising
 from fault_server import HANG, head, reply
-from fetching import names, raising
+from fetching import names
 
 from pipeline import download
 from pipeline.datasets.registry import DATASETS

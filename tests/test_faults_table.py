@@ -10,11 +10,13 @@ def tests() -> dict[str, list[str]]:
     return by_row(collected())
 
 
+@pytest.mark.slow
 def test_every_row_has_a_test_or_a_reason(tests):
     assert [row for row in rows() if not tests[row] and row not in UNTESTED] == []
     assert [row for row in UNTESTED if row not in rows() or tests[row]] == []
 
 
+@pytest.mark.slow
 def test_the_page_is_up_to_date(tests):
     committed = (ROOT / "docs/faults.md").read_text("utf-8")
     assert committed == page(tests), "make it again: python tools/faults_table.py > docs/faults.md"

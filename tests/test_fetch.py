@@ -12,8 +12,9 @@ import time
 from pathlib import Path
 
 import pytest
+from disks import Behind, raising
 from fault_server import reply
-from fetching import FILE, FLIPPED, GOOD, names, raising, refusal
+from fetching import FILE, FLIPPED, GOOD, names, refusal
 
 from pipeline.base.errors import PipelineError
 from pipeline.datasets.fetch import fetch
@@ -25,59 +26,22 @@ ROOT = Path(__file__).parents[1]
 # D53 to D58: the disk
 
 
-class Disk:
-    """Where a write can fail, and how."""
-
-    @staticmethod
-    def opening(monkeypatch, error):
-        monkeypatch.setattr(os, "open", raising(error))
-
-    @staticmethod
-    def writing(monkeypatch, error):
-        failing_file(monkeypatch, "write", error)
-
-    @staticmethod
-    def flushing(monkeypatch, error):
-        failing_file(monkeypatch, "flush", error)
-
-    @staticmethod
-    def closing(monkeypatch, error):
-        failing_file(monkeypatch, "close", error)
-
-    @staticmethod
-    def fsync(monkeypatch, error):
-        monkeypatch.setattr(os, "fsync", raising(error))
-
-    @staticmethod
-    def renaming(monkeypatch, error):
-        monkeypatch.setattr(os, "replace", raising(error))
+CALLS = ("open", "fsync", "replace")  # of os
 
 
-def failing_file(monkeypatch, method, error):
-    """Files made by os.fdopen fail in one method, after having done what it does."""
-    fdopen = os.fdopen
+def failing(monkeypatch, place, error):
+    """Let a call fail, or a method of the file after it has done what it does."""
+    if place in CALLS:
+        return monkeypatch.setattr(os, place, raising(error))
 
-    class Failing:
-        def __init__(self, file):
-            self.file = file
+    def fail(self, *args):
+        getattr(self.file, place)(*args)
+        raise error
 
-        def __getattr__(self, name):
-            def fail(*args):
-                getattr(self.file, name)(*args)
-                raise error
-
-            return fail if name == method else getattr(self.file, name)
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_error):
-            self.close()
-
-    monkeypatch.setattr(os, "fdopen", lambda *args: Failing(fdopen(*args)))
+    type("Failing", (Behind,), {place: fail}).every(monkeypatch)
 
 
-@pytest.mark.parametrize("place", [place for place in vars(Disk) if not place.startswith("_")])
+@pytest.mark.parametrize("place", [*CALLS, "write", "flush", "close"])
 @pytest.mark.parametrize("row", ["D53-ENOSPC", "D54-EDQUOT", "D55-EIO", "D56-EROFS"])
 def test_a_disk_that_fails_is_final_and_leaves_the_old_file(row, place, server, folder, patience, monkeypatch):
     code = getattr(errno, row.split("-")[1])
@@ -85,7 +49,7 @@ def test_a_disk_that_fails_is_final_and_leaves_the_old_file(row, place, server, 
     folder.mkdir()
     (folder / FILE.name).write_bytes(b"old")
     with monkeypatch.context() as patch:
-        getattr(Disk, place)(patch, OSError(code, os.strerror(code)))
+        failing(patch, place, OSError(code, os.strerror(code)))
         with pytest.raises(OSError, match=os.strerror(code)) as failed:
             fetch(FILE, folder, [good, never], patience)
     assert failed.value.errno == code
@@ -96,7 +60,7 @@ def test_a_disk_that_fails_is_final_and_leaves_the_old_file(row, place, server, 
 
 
 def test_D53_a_full_disk_says_on_which_file(folder, server, patience, monkeypatch):
-    failing_file(monkeypatch, "write", OSError(errno.ENOSPC, "No space left on device"))
+    failing(monkeypatch, "write", OSError(errno.ENOSPC, "No space left on device"))
     with pytest.raises(OSError, match="No space left") as failed:
         fetch(FILE, folder, [server.mirror(reply(GOOD))], patience)
     assert failed.value.filename == str(folder / FILE.name)
@@ -328,16 +292,6 @@ def test_a_wrong_clock_changes_nothing(now, server, folder, patience, monkeypatc
     busy = reply(b"", 429, "Retry-After: Wed, 21 Oct 2015 07:28:00 GMT")
     fetch(FILE, folder, [server.mirror(busy, reply(GOOD))], patience)
     assert names(folder) == [FILE.name]
-
-
-@pytest.mark.parametrize(("mask", "mode"), [(0o077, 0o600), (0o000, 0o666)], ids=["D80-077", "D80-000"])
-def test_the_umask_is_heeded(mask, mode, server, folder, patience):
-    before = os.umask(mask)
-    try:
-        fetch(FILE, folder, [server.mirror(reply(GOOD))], patience)
-    finally:
-        os.umask(before)
-    assert (folder / FILE.name).stat().st_mode & 0o777 == mode
 
 
 def test_a_progress_bar_is_only_for_a_terminal(server, folder, patience, capsys):

@@ -8,46 +8,50 @@ from typing import Any
 
 import fuzz
 import pytest
-from fuzz import CORPUS, ROOT, targets, verdict
-from hypothesis import given, settings
+from fuzz import CORPUS, ROOT, Target, targets, verdict
+from hypothesis import given
 from hypothesis import strategies as st
 
 NAMES = ("idx", "gzip", "npz", "checkpoint", "dataset", "weights", "description", "params")
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("seeds")
+
+
+@pytest.fixture(scope="module")
+def made(folder: Path) -> dict[str, Target]:
+    return targets(folder)
+
+
 @pytest.mark.parametrize("path", sorted(CORPUS.iterdir()), ids=lambda path: path.name)
-def test_what_was_once_found_is_read_or_refused(path: Path, tmp_path: Path) -> None:
-    (tmp_path / "seeds").mkdir()
-    target = targets(tmp_path / "seeds")[path.name.partition("-")[0]]
-    assert verdict(target, path.read_bytes(), tmp_path / "seeds") in ("read", "refused")
+def test_what_was_once_found_is_read_or_refused(path: Path, made: dict[str, Target], folder: Path) -> None:
+    assert verdict(made[path.name.partition("-")[0]], path.read_bytes(), folder) in ("read", "refused")
 
 
-def test_every_reader_takes_the_sound_files(tmp_path: Path) -> None:
-    found = targets(tmp_path)
-    assert tuple(found) == NAMES
-    assert sum(target.share for target in found.values()) == 100
-    for target in found.values():
+def test_every_reader_takes_the_sound_files(made: dict[str, Target], folder: Path) -> None:
+    assert tuple(made) == NAMES
+    assert sum(target.share for target in made.values()) == 100
+    for target in made.values():
         for seed in target.seeds:
-            assert verdict(target, seed, tmp_path) == "read"
+            assert verdict(target, seed, folder) == "read"
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_damage_depends_on_the_dice_alone_and_does_some(name: str, tmp_path: Path) -> None:
-    target = targets(tmp_path)[name]
-    for change in target.changes:
-        results = {change(random.Random(i), target.seeds[0]) for i in range(50)}
-        assert results == {change(random.Random(i), target.seeds[0]) for i in range(50)}
-        assert len(results - {target.seeds[0]}) > 10
+def test_damage_depends_on_the_dice_alone_and_does_some(name: str, made: dict[str, Target]) -> None:
+    for change in made[name].changes:
+        results = {change(random.Random(i), made[name].seeds[0]) for i in range(50)}
+        assert results == {change(random.Random(i), made[name].seeds[0]) for i in range(50)}
+        assert len(results - {made[name].seeds[0]}) > 10
 
 
 @pytest.mark.parametrize("name", NAMES)
 @given(dice=st.randoms(use_true_random=False), anything=st.none() | st.binary(max_size=100))
-@settings(deadline=None)
 def test_any_bytes_and_any_damage_are_read_or_refused(
-    name: str, dice: random.Random, anything: bytes | None, tmp_path_factory: pytest.TempPathFactory
+    name: str, dice: random.Random, anything: bytes | None, made: dict[str, Target], folder: Path
 ) -> None:
-    folder = tmp_path_factory.mktemp("seeds")
-    target = targets(folder)[name]
+    target = made[name]
     damaged = dice.choice(target.changes)(dice, dice.choice(target.seeds)) if anything is None else anything
     assert verdict(target, damaged, folder) in ("read", "refused")
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.nn.arithmetic import ARITHMETICS
@@ -18,7 +18,6 @@ def batch(n, k, seed, scale):
 
 
 @given(batches)
-@settings(deadline=None)
 def test_cross_entropy_is_the_mean_log_of_the_probability_missed(shape):
     logits, labels = batch(*shape)
     y = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -29,7 +28,6 @@ def test_cross_entropy_is_the_mean_log_of_the_probability_missed(shape):
 
 
 @given(batches)
-@settings(deadline=None)
 def test_hinge_counts_what_each_wrong_class_lacks_of_the_margin(shape):
     logits, labels = batch(*shape)
     missing = [
@@ -43,7 +41,6 @@ def test_hinge_counts_what_each_wrong_class_lacks_of_the_margin(shape):
 
 @pytest.mark.parametrize("name", LOSSES)
 @given(shape=batches)
-@settings(deadline=None)
 def test_the_derivative_is_that_of_a_complex_step(name, shape):
     logits, labels = batch(*shape)
     dlogits = LOSSES[name](FLOAT64, logits.copy(), labels)[1]
@@ -55,7 +52,6 @@ def test_the_derivative_is_that_of_a_complex_step(name, shape):
 
 @pytest.mark.parametrize("name", LOSSES)
 @given(shape=batches)
-@settings(deadline=None)
 def test_raising_every_logit_alike_changes_nothing(name, shape):
     logits, labels = batch(*shape)
     loss, dlogits = LOSSES[name](FLOAT64, logits.copy(), labels)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from clone import Clone, stages_run
 
-pytestmark = [pytest.mark.mnist, pytest.mark.slow]
+pytestmark = [pytest.mark.mnist, pytest.mark.slow, pytest.mark.xdist_group("mnist")]
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from pipeline.model import load_model
 
 from pipeline.base.errors import PipelineError
 from pipeline.base.paths import opened, require_other
 from pipeline.base.text import read_columns
 from pipeline.datasets.idx import read_idx
 from pipeline.datasets.raw import load_raw
+from pipeline.model import load_model
 from pipeline.params import read_yaml
 
 READERS = {

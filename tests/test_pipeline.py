@@ -5,22 +5,19 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from by_hand import OUTPUTS, STAGES, all_stages, command, hashes, must, refusal, run
-from pipeline.model import load_model
+from by_hand import OUTPUTS, STAGES, all_stages, command, hashes, must, refusal, struck
 
 from pipeline.base.errors import PipelineError
 from pipeline.base.files import write_bytes
 from pipeline.base.provenance import unchanged
 from pipeline.datasets.arrays import describe_dataset, load_splits
+from pipeline.model import load_model
 from pipeline.params import load_params
 from pipeline.training.settings import Train
-
-pytestmark = pytest.mark.slow
 
 
 def test_four_stages_by_hand_make_a_judged_net(finished: Path) -> None:
@@ -30,11 +27,13 @@ def test_four_stages_by_hand_make_a_judged_net(finished: Path) -> None:
     assert metrics["accuracy"] + metrics["error_rate"] == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_a_second_run_writes_the_same_bytes(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     assert hashes(all_stages(tmp_path_factory.mktemp("again"))) == hashes(finished)
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, 296, 297, 1000])
+@pytest.mark.slow
+@pytest.mark.parametrize("batch_size", [1, 296, 1000])
 def test_T18_every_test_image_is_counted_once_whatever_the_batch_size(copy: Path, batch_size: int) -> None:
     before = json.loads((copy / "data/evaluation/metrics.json").read_text())
     must(copy, "evaluate", f"evaluate.batch_size={batch_size}")
@@ -43,21 +42,32 @@ def test_T18_every_test_image_is_counted_once_whatever_the_batch_size(copy: Path
     assert after["accuracy"] == before["accuracy"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "overrides",
     [
         ["convert.normalize=false", "convert.one_hot=false", "train.learning_rate=0.001"],
         ["convert.layout=image", "convert.validation=300"],
-        ["train.activation=relu", "train.initializer=he", "train.optimizer=adam", "train.learning_rate=0.01"],
-        ["train.activation=tanh", "train.initializer=glorot", "train.optimizer=momentum", "train.learning_rate=0.05"],
-        ["train.sampling=shuffle", "train.batch_size=7", "train.unit=epochs", "train.length=3"],
-        ["train.batch_size=5000", "train.length=20"],
-        ["train.batch_size=5000", "train.sampling=shuffle", "train.unit=epochs", "train.length=1"],
+        [
+            "train.layers=[affine 50, relu, affine]",
+            "train.initializer=he",
+            "train.optimizer=adam",
+            "train.learning_rate=0.01",
+        ],
+        [
+            "train.layers=[affine 50, tanh, affine]",
+            "train.initializer=glorot",
+            "train.optimizer=momentum 0.9",
+            "train.learning_rate=0.05",
+        ],
+        ["train.sampling=shuffle", "train.batch_size=7", "train.length=3 epochs"],
+        ["train.batch_size=5000", "train.length=20 iterations"],
+        ["train.batch_size=5000", "train.sampling=shuffle", "train.length=1 epochs"],
     ],
     ids=" ".join,
 )
 def test_T18_every_choice_runs_to_the_end(copy: Path, overrides: list[str]) -> None:
-    short = [] if any("train.length" in override for override in overrides) else ["train.length=200"]
+    short = [] if any("train.length" in override for override in overrides) else ["train.length=200 iterations"]
     for stage in STAGES[1:]:
         must(copy, stage, *overrides, *short)
     held_out = 300 if "convert.validation=300" in overrides else 0
@@ -91,7 +101,7 @@ def test_P12_the_model_file_says_what_it_is_and_where_from_and_the_evaluation_re
 
 
 def test_a_misspelt_activation_is_one_line_and_exit_code_1(finished: Path) -> None:
-    line = refusal(finished, "train", "train.activation=sigmod")
+    line = refusal(finished, "train", "train.layers=[affine 5, sigmod, affine]")
     said = "train.activation is 'sigmod'; choose sigmoid, tanh or relu."
     assert line == f"-S train.activation=sigmod: {said}"
 
@@ -115,7 +125,7 @@ def test_the_loss_in_the_metrics_is_that_of_the_net_on_the_test_images(finished:
     source = finished / "data/processed/dataset.npz"
     (test,) = load_splits(source, describe_dataset(source), ["test"])
     loss = json.loads((finished / "data/evaluation/metrics.json").read_text())["loss"]
-    assert loss == net.loss(net.logits(test.images, 100), test.labels) > 0
+    assert loss == net.mean_loss(net.logits(test.images, 100), test.labels) > 0
 
 
 def test_E3_curves_of_another_training_are_refused(copy: Path) -> None:
@@ -137,14 +147,6 @@ def test_inode_numbers_that_change_at_every_call_are_no_change(tmp_path: Path, m
     monkeypatch.setattr(Path, "stat", lambda self: os.stat_result([0, next(numbers), *real(self)[2:]]))
     with unchanged(path):
         pass
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_help_shows_an_example(stage: str) -> None:
-    done = subprocess.run([*command(stage), "--help"], capture_output=True, text=True)
-    assert done.returncode == 0
-    assert "Example" in done.stdout
-    assert f"python -m pipeline.{stage} -S {stage}." in " ".join(done.stdout.split())
 
 
 @pytest.mark.parametrize(
@@ -175,48 +177,33 @@ def test_C22_E2_a_cut_dataset_is_refused_and_nothing_lost(copy: Path, stage: str
     assert {name: after[name] for name in OUTPUTS[1:]} == {name: before[name] for name in OUTPUTS[1:]}
 
 
+@pytest.mark.slow
 def test_E3_a_model_of_other_data_is_refused(copy: Path) -> None:
     must(copy, "convert", "convert.one_hot=false")
     assert "the model was trained on another dataset.npz" in refusal(copy, "evaluate")
 
 
-def test_T7_a_diverging_run_stops_and_leaves_the_model(copy: Path) -> None:
-    before = hashes(copy)
-    line = refusal(copy, "train", "train.activation=relu", "train.initializer=he", "train.learning_rate=1000")
-    assert line.startswith("training diverged: after epoch 1.0 the loss is")
-    assert "Choose a smaller train.learning_rate" in line
-    assert hashes(copy) == before
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_T2_T3_a_signal_saves_and_the_next_run_ends_on_the_same_bits(copy: Path, number: int, code: int) -> None:
-    longer = "train.length=6000"
-    must(copy, "train", longer)
+    length = "train.length=1500 iterations"
+    must(copy, "train", length)
     uninterrupted = hashes(copy)
-    with subprocess.Popen(
-        command("train", longer),
-        cwd=copy,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # even where these tests run under nohup
-    ) as training:
-        assert training.stdout
-        training.stdout.readline()  # the first epoch is over
-        training.send_signal(number)
-        _, errors = training.communicate()
-    assert training.returncode == code
-    assert b"run it again to go on" in errors
+    returned, words = struck(copy, number, length)
+    assert returned == code
+    assert "run it again to go on" in words
     assert list((copy / "data/checkpoints").glob("*.npz"))
-    assert must(copy, "train", longer).startswith("going on after iteration")
+    assert must(copy, "train", length).startswith("going on after iteration")
     assert hashes(copy) == uninterrupted
     assert not list((copy / "data/checkpoints").glob("*.npz"))
 
 
+@pytest.mark.slow
 def test_T12_training_stops_when_the_dvc_that_started_it_is_gone(copy: Path) -> None:
     dvc = "import subprocess, sys; subprocess.Popen(sys.argv[1:]); input()"
     environment = os.environ | {"DVC_STAGE": "train"}
     parent = subprocess.Popen(
-        [sys.executable, "-c", dvc, *command("train", "train.length=200000")],
+        [sys.executable, "-c", dvc, *command("train", "train.length=200000 iterations")],
         cwd=copy,
         env=environment,
         stdin=subprocess.PIPE,
@@ -232,9 +219,10 @@ def test_T12_training_stops_when_the_dvc_that_started_it_is_gone(copy: Path) -> 
     assert b"Stopped after iteration" in errors
 
 
+@pytest.mark.slow
 def test_T13_two_trainers_on_one_output_are_refused(copy: Path) -> None:
     with subprocess.Popen(
-        command("train", "train.length=200000"), cwd=copy, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command("train", "train.length=200000 iterations"), cwd=copy, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as first:
         assert first.stdout
         first.stdout.readline()
@@ -247,7 +235,11 @@ def test_T13_two_trainers_on_one_output_are_refused(copy: Path) -> None:
 def test_T17_a_closed_output_is_no_traceback_and_the_model_stays(copy: Path) -> None:
     before = hashes(copy)
     with subprocess.Popen(
-        command("train", "train.length=3000"), cwd=copy, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command("train", "train.length=3000 iterations"),
+        cwd=copy,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as training:
         assert training.stdout
         assert training.stderr
@@ -257,15 +249,4 @@ def test_T17_a_closed_output_is_no_traceback_and_the_model_stays(copy: Path) -> 
     assert errors.count("\n") == 1
     assert training.returncode == 141
     assert hashes(copy) == before
-    assert must(copy, "train", "train.length=3000").startswith("going on after iteration")
-
-
-def test_stages_start_quickly(finished: Path) -> None:
-    best = min(timed(finished) for _ in range(5))
-    assert best < 1.0  # seconds; half of that on a quiet machine
-
-
-def timed(folder: Path) -> float:
-    start = time.perf_counter()
-    assert run(folder, "train", "train.activation=none").returncode == 1
-    return time.perf_counter() - start
+    assert must(copy, "train", "train.length=3000 iterations").startswith("going on after iteration")

@@ -1,18 +1,16 @@
 """The registry: complete, well-formed, and true of the files that are bundled."""
 
 import hashlib
-import os
 import re
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from needs import MNIST, MNIST_ITSELF, need
 
 from pipeline.datasets.idx import read_idx
 from pipeline.datasets.registry import BUNDLED_DIGITS, DATASETS
 
 ROLES = ["train_images", "train_labels", "test_images", "test_labels"]
-MNIST_FOLDER = Path(os.environ.get("MNIST_FOLDER") or Path(__file__).parents[2] / "shared" / "mnist")
 every_dataset = pytest.mark.parametrize("dataset", DATASETS.values(), ids=DATASETS)
 
 
@@ -66,6 +64,6 @@ def test_the_bundled_digits_are_the_registered_ones():
 
 
 @pytest.mark.mnist
-@pytest.mark.skipif(not MNIST_FOLDER.is_dir(), reason=f"no folder {MNIST_FOLDER}; MNIST_FOLDER may name another")
 def test_mnist_is_the_registered_one():
-    matches(DATASETS["mnist"], MNIST_FOLDER, {"train": 60_000, "test": 10_000})
+    need(MNIST.is_dir(), MNIST_ITSELF)
+    matches(DATASETS["mnist"], MNIST, {"train": 60_000, "test": 10_000})

@@ -11,9 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from short_run import lines
-
-SHORT_RUN = Path(__file__).with_name("short_run.py")
+import short_run
 
 # Of tools/short_run.py in exact arithmetic. Change them only with a change that is meant to change numbers, after
 # tools/other_machines.sh has shown that the new ones are the same everywhere too.
@@ -56,7 +54,7 @@ SURROUNDINGS = {
 
 def run(*arithmetics: str, python: Sequence[str] = (), env: Mapping[str, str] = {}, **how: Any) -> dict[str, list[str]]:
     """The hashes that short_run.py prints, by arithmetic, in the order of GOLDEN; warnings are errors there too."""
-    command = [sys.executable, "-W", "error", *python, SHORT_RUN, *arithmetics]
+    command = [sys.executable, "-W", "error", *python, short_run.__file__, *arithmetics]
     done = subprocess.run(command, env=os.environ | env, stdout=subprocess.PIPE, text=True, check=True, **how)
     rows = [line.split() for line in done.stdout.splitlines()]
     return {name: [row[2] for row in rows if row[0] == name] for name in arithmetics}
@@ -70,7 +68,7 @@ def everywhere() -> dict[str, dict[str, list[str]]]:
 
 
 def test_this_machine_computes_the_golden_numbers():
-    assert dict(line.split()[1:] for line in lines("exact")) == GOLDEN
+    assert dict(line.split()[1:] for line in short_run.lines("exact")) == GOLDEN
 
 
 @pytest.mark.slow

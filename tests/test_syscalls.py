@@ -10,17 +10,20 @@ from pathlib import Path
 import pytest
 import repro_kills
 import syscalls
+from needs import need
 
 EVERY = 47  # calls; a prime, so that no kind of call is always passed over
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="strace traces Linux")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("syscalls"),
+    pytest.mark.skipif(sys.platform != "linux", reason="strace traces Linux"),
+]
 
 
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[syscalls.Workshop]:
-    if not can_trace():
-        missing = "NO CALL IS MADE TO FAIL: strace is missing, or may not trace here; apt-get install strace"
-        pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
+    need(can_trace(), "faults at calls: strace is missing, or may not trace here; on Debian: apt-get install strace")
     folder = tmp_path_factory.mktemp("sweep")
     with syscalls.workshop(folder / "of the stages") as made:
         yield made

@@ -43,7 +43,7 @@ REPLIES = {
     "D28-endless": ([head(), ENDLESS], 1, f"sent more than {len(GOOD)} bytes"),
     "D28-one-byte-more": (reply(GOOD + b"!"), 1, f"sent more than {len(GOOD)} bytes"),
     "D29-70-kB-header": ([head(200, LENGTH, "X: " + "x" * 70_000), GOOD], AGAIN, "header line"),
-    "D29-garbage": ([b"\x00\x1b[2J\x80 garbage\r\n\r\n"], AGAIN, "?[2J"),
+    "D29-garbage": ([b"\x00\x1b[2J\x80 garbage\r\n\r\n"], AGAIN, "\\x1b[2J"),
     "D30-truncated": ([head(200, LENGTH), GOOD[:HALF]], AGAIN, "IncompleteRead"),
     "D31-truncated-without-length": ([head(), GOOD[:HALF]], AGAIN, f"sent {HALF} bytes"),
     "D32-chunked-cut": ([head(200, "Transfer-Encoding: chunked"), chunk(GOOD[:HALF])], AGAIN, "ended prematurely"),
@@ -60,7 +60,7 @@ REPLIES = {
     "D42-half-a-header": ([head(200, LENGTH)[:20], HANG], AGAIN, "timed out"),
     "D43-stall": ([head(200, LENGTH), GOOD[:HALF], HANG], AGAIN, "timed out"),
     "D44-slow-body": ([head(200, LENGTH), *itertools.chain(*((b"x", 0.05) for _ in GOOD))], 1, "out of time"),
-    "D44-slow-header": ([*itertools.chain(*((b"H", 0.05) for _ in range(99)))], 1, "out of time, 0 bytes in 0."),
+    "D44-slow-header": ([*itertools.chain(*((b"H", 0.05) for _ in range(99)))], 1, "out of time, 0 bytes in"),
     "D45-reset-at-once": ([RESET], AGAIN, "reset"),
     "D45-reset-before-the-body": ([head(200, LENGTH), RESET], AGAIN, ""),
     "D45-reset-in-the-middle": ([head(200, LENGTH), GOOD[:HALF], 0.01, RESET], AGAIN, ""),
@@ -73,10 +73,16 @@ REPLIES = {
 }
 
 
+# what is not waited for long, by what is said of it
+LIMITS = {"timed out": {"read": 0.5, "tries": 2}, "out of time": {"start": 0.5}}
+
+
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # urllib3 leaves one to the collector in D35
 @pytest.mark.parametrize(("script", "asked", "reason"), REPLIES.values(), ids=REPLIES)
 def test_a_bad_reply_is_refused_and_the_next_mirror_asked(script, asked, reason, server, folder, patience, waits):
     bad, good = server.mirror(script), server.mirror(reply(GOOD))
+    patience = patience._replace(**LIMITS.get(reason.partition(",")[0], {}))
+    asked = min(asked, patience.tries)
 
     message = refusal(folder, [bad], patience)
     assert f"{bad}/{FILE.name}: " in message
@@ -125,10 +131,10 @@ def test_retry_after_is_heeded_within_reason(header, wait, server, folder, patie
 
 
 def test_D14_retry_after_a_date(server, folder, patience, waits):
-    soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=9)
+    soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=2)
     mirror = server.mirror(reply(b"", 503, f"Retry-After: {format_datetime(soon, usegmt=True)}"), reply(GOOD))
-    fetch(FILE, folder, [mirror], patience)
-    assert waits == [pytest.approx(8.5, abs=1)]
+    fetch(FILE, folder, [mirror], patience._replace(longest_wait=9999, total=9999))
+    assert waits == [pytest.approx(7200, abs=100)]
 
 
 def test_D16_waits_double_with_jitter_up_to_a_longest(server, folder, waits):
@@ -159,7 +165,7 @@ SICK = {  # mirrors that are down or slow
 @pytest.mark.parametrize("script", SICK.values(), ids=SICK)
 def test_D42_D44_a_mirror_that_is_down_or_slow_is_asked_last_for_the_next_file(script, server, folder, patience):
     mirrors = [sick, good] = [server.mirror(script), server.mirror(reply(GOOD))]
-    fetch(FILE, folder, mirrors, patience._replace(tries=1))
+    fetch(FILE, folder, mirrors, patience._replace(tries=1, read=0.5, start=1))
     assert mirrors == [good, sick]
 
 
@@ -172,7 +178,7 @@ def test_a_mirror_that_lacks_one_file_is_still_asked_first(server, folder, patie
 def test_D42_what_is_waited_for_is_said_after_a_while(server, folder, patience, capsys, monkeypatch):
     monkeypatch.setattr(threading.Timer, "start", lambda self: self.interval == 5 and self.function(*self.args))
     silent = server.mirror([HANG])
-    refusal(folder, [silent], patience._replace(tries=2))
+    refusal(folder, [silent], patience._replace(tries=2, read=0.1))
     lines = [f"waiting for {silent}/{FILE.name} (try {number} of 2)\n" for number in (1, 2)]
     assert capsys.readouterr().err == "".join(lines)
 

@@ -39,8 +39,6 @@ def test_a_project_below_the_root_of_its_repository_is_found_and_its_raw_files_a
 def clone(tmp_path: Path) -> Clone:
     """With a cache that all of the user's projects share, where everything is already."""
     clone = Clone(tmp_path / "clone", PIPELINE_MIRRORS="")
-    who = [f"GIT_{role}_{what}" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")]
-    clone.environment |= dict.fromkeys(who, "someone@example.org")
     clone.output("dvc", "config", "--global", "cache.dir", str(tmp_path / "shared"))
     clone.output("dvc", "repro", "--quiet", DIGITS)
     return clone

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from pipeline.base.errors import PipelineError
 from pipeline.base.npz import read_npz, write_npz
-from pipeline.nn.initializers import initialize, initializer
+from pipeline.base.words import made
+from pipeline.model import load_model, save_model
+from pipeline.nn.initializers import INITIALIZERS, initialize
+from pipeline.nn.net import build, size, views
 from pipeline.nn.random import Stream
-from pipeline.nn.weights import load_weights, save_weights, size, views
 
 SHAPES = {"W1": (6, 4), "b1": (4,), "W2": (2, 3, 3, 3), "b2": (2,)}
 
@@ -36,16 +38,22 @@ def test_views_share_the_vector_and_cover_it_without_overlap(named):
     assert (flat == np.arange(size(named)) + 1).all()
 
 
+def a_model(path):
+    """A small net in a file: its description, shapes and weights."""
+    said = trained((4, 5))
+    net = build(said["net"]["layers"], tuple(said["net"]["input_shape"]), said["net"]["classes"])
+    flat = Stream(1).normal(size(net.shapes))
+    save_model(path, flat, net.shapes, said)
+    return said, net.shapes, flat
+
+
 def test_what_is_saved_is_loaded(tmp_path):
-    flat = Stream(1).normal(size(SHAPES)).astype(np.float32)
-    said = trained((28, 28))
-    save_weights(tmp_path / "weights.npz", flat, SHAPES, said)
-    arrays, about = load_weights(tmp_path / "weights.npz")
-    assert about == said | {"sha256": about["sha256"]}
-    assert list(arrays) == list(SHAPES)
-    for name, array in views(flat, SHAPES).items():
-        np.testing.assert_array_equal(arrays[name], array)
-        assert arrays[name].dtype == np.float32
+    said, shapes, flat = a_model(tmp_path / "weights.npz")
+    found = load_model(tmp_path / "weights.npz")
+    assert found.about == said | {"sha256": found.about["sha256"]}
+    assert list(found.weights) == list(shapes)
+    for name, array in views(flat, shapes).items():
+        np.testing.assert_array_equal(found.weights[name], array)
 
 
 @pytest.mark.parametrize(
@@ -55,26 +63,26 @@ def test_what_is_saved_is_loaded(tmp_path):
 )
 def test_a_description_vouches_for_the_arrays_it_was_saved_with_and_no_others(tmp_path, changed):
     path = tmp_path / "weights.npz"
-    save_weights(path, np.ones(size(SHAPES)), SHAPES, {"net": {"model": "cnn"}})
+    a_model(path)
     write_npz(path, changed(read_npz(path)))
     with pytest.raises(PipelineError, match=r"describes arrays with SHA-256 .* and holds others"):
-        load_weights(path)
+        load_model(path)
 
 
 def test_weights_that_are_no_numbers_are_refused(tmp_path):
     flat = np.zeros(size(SHAPES))
     flat[24] = np.inf
     with pytest.raises(PipelineError, match="b1 holds NaN or infinity"):
-        save_weights(tmp_path / "weights.npz", flat, SHAPES, {})
+        save_model(tmp_path / "weights.npz", flat, SHAPES, {})
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", ["normal", "glorot", "he"])
+@pytest.mark.parametrize("name", ["normal 0.02", "glorot", "he"])
 def test_initializers_have_the_spread_they_promise_and_leave_biases_at_zero(name):
     big = {"W1": (300, 200), "b1": (200,), "W2": (20, 5, 9, 9)}
-    parts = views(initialize(big, initializer(name, 0.02), Stream(1)), big)
+    parts = views(initialize(big, made(INITIALIZERS, name), Stream(1)), big)
     assert not parts["b1"].any()
     for array, (inside, outside) in ((parts["W1"], (300, 200)), (parts["W2"], (5 * 81, 20 * 81))):
-        expected = {"normal": 0.02, "glorot": np.sqrt(2 / (inside + outside)), "he": np.sqrt(2 / inside)}[name]
+        expected = {"normal 0.02": 0.02, "glorot": np.sqrt(2 / (inside + outside)), "he": np.sqrt(2 / inside)}[name]
         assert array.std() == pytest.approx(expected, rel=0.03)
         assert array.mean() == pytest.approx(0, abs=4 * expected / np.sqrt(array.size))

@@ -10,11 +10,9 @@ python tools/bench.py 784-50-10 measures only what has that in its title.
 import os
 import platform
 import sys
-import time
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from statistics import quantiles
 
 import alone  # noqa: F401 - before NumPy
 import converting
@@ -25,7 +23,7 @@ from ours import Exact, Float64, Ours, Plain, Products, first_weights
 from peers import PEERS
 from picture import draw
 from threadpoolctl import threadpool_info
-from works import Work, have_mnist, mnist
+from works import Work, have_mnist, mnist, timed
 
 from pipeline.base.files import write_bytes
 from pipeline.base.text import table
@@ -92,7 +90,7 @@ def compare(work, images, labels):
     for contender in contenders:
         if contender.weights:
             require_equal(contender, contenders[1])
-    return timed([(contender.name, lambda it=contender: it.run(batches)) for contender in contenders], work.steps)
+    return timed([(one.name, lambda one=one: one.run(batches), work.steps) for one in contenders], SHOTS)
 
 
 def require_equal(contender, reference):
@@ -101,19 +99,6 @@ def require_equal(contender, reference):
     for name, expected in reference.weights().items():
         if not np.allclose(found[name], expected, rtol=1e-3, atol=1e-5):
             sys.exit(f"{contender.name} has other weights {name} after the same steps: not the same work.")
-
-
-def timed(runs, steps):
-    """(name, median, half the middle half) of processor microseconds a step, from shots in turn."""
-    times = {name: [] for name, _ in runs}
-    for _ in range(SHOTS):
-        for name, run in runs:
-            start = time.process_time()
-            run()
-            times[name].append((time.process_time() - start) / steps * 1e6)
-    for name, shots in times.items():
-        low, middle, high = quantiles(shots, n=4)
-        yield name, middle, (high - low) / 2
 
 
 def show(title, results):

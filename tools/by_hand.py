@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 STAGES = ("download", "convert", "train", "evaluate")
@@ -27,6 +28,32 @@ def command(stage: str, *overrides: str) -> list[str]:
 
 def run(folder: Path, stage: str, *overrides: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command(stage, *overrides), cwd=folder, capture_output=True, text=True)
+
+
+STRUCK = """
+import os, signal, sys
+from pipeline import train
+from pipeline.training.progress import Progress
+say, number, left, train.CHECKPOINT_SECONDS = Progress.write, *[int(sys.argv.pop(1)) for _ in range(3)]
+def write(_, *line, **where):
+    global left
+    say(*line, **where)
+    left -= 1
+    if not left:
+        os.kill(os.getpid(), number)
+Progress.write = write
+if number != signal.SIGKILL:
+    signal.signal(number, signal.SIG_DFL)  # even where these tests run under nohup
+train.app()
+"""
+
+
+def struck(folder: Path, number: int, override: str, lines: int = 1, every: int = 30, **how: Any) -> tuple[int, str]:
+    """Exit code and last words of a training that gets a signal at that line of what it prints."""
+    arguments = [number, lines, every, "-S", override]
+    line = [sys.executable, "-c", STRUCK, *map(str, arguments)]
+    done = subprocess.run(line, cwd=folder, capture_output=True, text=True, **how)
+    return done.returncode, done.stderr
 
 
 def must(folder: Path, stage: str, *overrides: str) -> str:

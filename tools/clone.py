@@ -11,6 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
+WHO = [f"GIT_{role}_{what}" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")]
 
 
 class Clone:
@@ -25,6 +26,8 @@ class Clone:
             **os.environ,
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
             "PYTHONPATH": str(folder),  # wins over the installed package, which is the original tree
+            **{f"GIT_CONFIG_{level}": os.devnull for level in ("GLOBAL", "SYSTEM")},
+            **dict.fromkeys(WHO, "someone@example.org"),
             **environment,
         }
         for level in ("GLOBAL_CONFIG", "SYSTEM_CONFIG", "SITE_CACHE"):  # nothing remembered from elsewhere

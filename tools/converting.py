@@ -3,11 +3,10 @@
 import gzip
 import os
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
-from works import FOLDER
+from works import FOLDER, timed
 
 from pipeline.datasets.arrays import Split, save_dataset
 from pipeline.datasets.idx import read_idx
@@ -21,16 +20,9 @@ SHOTS = 5
 
 def conversion():
     """(way, median, spread) in processor microseconds."""
-    shots = {"ours": [], "gunzip, divide, write": []}
     with tempfile.TemporaryDirectory() as scratch:
-        for _ in range(SHOTS):
-            for name, way in zip(shots, (ours, least), strict=True):
-                start = time.process_time()
-                way(Path(scratch))
-                shots[name].append((time.process_time() - start) * 1e6)
-    for name, times in shots.items():
-        low, middle, high = np.percentile(times, [25, 50, 75])
-        yield name, float(middle), float(high - low) / 2
+        ways = {"ours": ours, "gunzip, divide, write": least}
+        yield from timed([(name, lambda way=way: way(Path(scratch)), 1) for name, way in ways.items()], SHOTS)
 
 
 def ours(folder):

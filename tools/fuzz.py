@@ -47,9 +47,8 @@ from pipeline.base.schema import DataSet
 from pipeline.datasets.arrays import Split, describe_dataset, load_splits, save_dataset
 from pipeline.datasets.idx import decode_idx, encode_idx, read_idx, write_idx
 from pipeline.datasets.raw import load_raw
-from pipeline.model import load_model
+from pipeline.model import load_model, save_model
 from pipeline.nn.net import build, size
-from pipeline.model import save_model
 from pipeline.params import load_params
 from pipeline.training.checkpoints import Checkpoints, sound
 from pipeline.training.settings import Train
@@ -59,7 +58,10 @@ ROOT = Path(__file__).parents[1]
 CORPUS = ROOT / "tests/corpus"
 LED_BY = ("pipeline", "gzip", "zipfile", "json", "ruamel", "numpy.lib")  # whose code an input may be the first to reach
 CHECKPOINT = {"iteration": np.array(3), "weights": np.arange(4.0), "losses": np.arange(3.0)}
-TRAINING = load_params(ROOT / "params.yaml", (), Train).model_dump() | {"hidden": 3, "batch_size": 2}
+TRAINING = load_params(ROOT / "params.yaml", (), Train).model_dump() | {
+    "layers": ["affine 3", "tanh", "affine"],
+    "batch_size": 2,
+}
 SECONDS = 1.0  # of processor time a call
 MEMORY = 256 << 20  # bytes more than at the start
 
@@ -234,26 +236,8 @@ def lines(dice: random.Random, data: bytes) -> bytes:
     rows = data.split(b"\n")
     at = dice.randrange(len(rows))
     key = rows[at].partition(b":")[0]
-    values = [
-        b"2001-13-45",
-        b"9" * 5000,
-        b"[" * 300,
-        b"? " * 300,
-        b"!!int x",
-        b"!!python/object:a {}",
-        b"&a [*a]",
-        b"*a",
-        b"'",
-        b"{",
-        b"[[[",
-        b"-",
-        b".nan",
-        b"1e999",
-        b"0x10",
-        b"\t",
-        b"|",
-        b">",
-    ]
+    values = [b"9" * 5000, b"[" * 300, b"? " * 300, b"!!int x", b"!!python/object:a {}", b"&a [*a]", b"\t"]
+    values += b"2001-13-45 *a ' { [[[ - .nan 1e999 0x10 | >".split()
     rows[at : at + 1] = dice.choice(
         [[rows[at]] * 2, [], [b"  " + rows[at]], [rows[at].strip()], [key + b": " + dice.choice(values)], [b"- " * 60]]
     )
@@ -291,7 +275,7 @@ def read_dataset(path: Path) -> None:
     data = describe_dataset(path)
     splits = load_splits(path, data, ["train", data["held_out"]])
     with np.errstate(all="ignore"):  # of numbers that are none; training stops at them
-        Trainer(TRAINING, *splits, len(data["class_names"])).seconds()
+        Trainer(TRAINING, (1, *data["feature_shape"]), *splits, len(data["class_names"])).measure()
 
 
 def read_net(path: Path) -> None:

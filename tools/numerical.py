@@ -1,18 +1,18 @@
 """Numerical differentiation of the tutorials' net: ours, every perturbed loss evaluated, and the tutorials' own."""
 
-import time
-
 import numpy as np
 import tutorial
+from pipeline.nn.weights import views
+from works import timed
 
-from pipeline.nn import build, structured
+from pipeline.fast import structured
+from pipeline.nn import build
 from pipeline.nn.arithmetic import ARITHMETICS
 from pipeline.nn.check import difference
 from pipeline.nn.gradients import backprop
 from pipeline.nn.initializers import initialize, normal
 from pipeline.nn.losses import softmax_cross_entropy
 from pipeline.nn.random import Stream
-from pipeline.nn.weights import views
 
 TITLE = "the whole numerical gradient of 784-50-10, 100 images, float64"
 STEP = 1e-4
@@ -41,7 +41,7 @@ def numerical_gradients(images, labels):
     ways = [
         ("ours, odd expansion", lambda: ours(x, labels), 1),
         ("ours, every perturbed loss", every, 1),
-        (f"tutorial, from {sampled} weights", sample, weights.size / sampled),
+        (f"tutorial, from {sampled} weights", sample, sampled / weights.size),
     ]
     for name, way, _ in ways[:2]:
         way()
@@ -51,11 +51,4 @@ def numerical_gradients(images, labels):
     for name, found in sample().items():
         if not np.allclose(found.flat[:SAMPLE], check[name].flat[:SAMPLE], atol=1e-6):  # its log(y + 1e-7) is not ours
             raise SystemExit(f"the tutorial's gradient of {name} is another")
-    for name, way, parts in ways:
-        shots = []
-        for _ in range(SHOTS):
-            start = time.process_time()
-            way()
-            shots.append((time.process_time() - start) * parts * 1e6)
-        low, middle, high = np.percentile(shots, [25, 50, 75])
-        yield name, float(middle), float(high - low) / 2
+    yield from timed(ways, SHOTS)

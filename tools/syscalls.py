@@ -18,12 +18,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import NamedTuple
 
 from by_hand import ROOT, command
+from serve_folder import serving_folder
 
 CALLS = "%file,%desc,%network"
 FAULTS = {
@@ -235,20 +234,9 @@ def healed(workshop: Workshop, stage: str, folder: Path, new: Files) -> bool:
 @contextlib.contextmanager
 def workshop(folder: Path) -> Iterator[Workshop]:
     """With the four files served on this machine, so that a download has sockets to fail."""
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None: ...
-
-        def handle(self) -> None:
-            with contextlib.suppress(ConnectionError):  # of a client that was killed
-                super().handle()
-
-    handler = partial(Quiet, directory=str(ROOT / "examples/digits/published"))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        made = Workshop(folder, f"http://127.0.0.1:{server.server_port}/")
+    with serving_folder(ROOT / "examples/digits/published") as mirror:
+        made = Workshop(folder, mirror)
         try:
             yield made
         finally:
             made.close()
-            server.shutdown()

@@ -1,8 +1,10 @@
-"""What the benchmarks train on: MNIST where it is at hand, else pixels as sparse as MNIST's."""
+"""What the benchmarks train on (MNIST where it is at hand, else pixels as sparse as MNIST's), and their clock."""
 
 import gzip
 import os
+import time
 from pathlib import Path
+from statistics import quantiles
 from typing import NamedTuple
 
 import numpy as np
@@ -45,3 +47,16 @@ def mnist():
     pixels = np.frombuffer(gzip.decompress((FOLDER / "train-images-idx3-ubyte.gz").read_bytes()), np.uint8, offset=16)
     labels = np.frombuffer(gzip.decompress((FOLDER / "train-labels-idx1-ubyte.gz").read_bytes()), np.uint8, offset=8)
     return pixels.reshape(-1, 784) / np.float32(255), labels.astype(np.int64), True
+
+
+def timed(runs, shots):
+    """(name, median, half the middle half) of processor microseconds, from shots in turn of (name, run, its share)."""
+    times = {name: [] for name, _, _ in runs}
+    for _ in range(shots):
+        for name, run, share in runs:
+            start = time.process_time()
+            run()
+            times[name].append((time.process_time() - start) / share * 1e6)
+    for name, found in times.items():
+        low, middle, high = quantiles(found, n=4)
+        yield name, middle, (high - low) / 2
