@@ -39,7 +39,7 @@ class Classifier(NamedTuple):
         if np.prod(images.shape[1:]) != np.prod(shape):
             raise PipelineError(f"the model takes images of shape {shape}, found {images.shape[1:]}; {REMAKE}.")
         found, white = stored(images)
-        net = fast(build(described["layers"], shape, described["classes"], white=white))
+        net = fast(build(described["layers"], shape, described["classes"], described["batch_size"], white))
         flat = np.concatenate([array.reshape(-1) for array in self.weights.values()])
         with np.errstate(over="ignore", invalid="ignore"):  # said once, below
             scores = np.concatenate(list(logits(self.ops, net, flat, found, batch)))

@@ -55,7 +55,7 @@ def a_net(
 ) -> tuple[dict[str, Array], dict[str, Any]]:
     """Weights that have opinions, and what their file says about them."""
     seen = feature_shape(features, shape)
-    net = {"layers": layers, "input_shape": [1, *seen], "classes": 10, "arithmetic": arithmetic}
+    net = {"layers": layers, "input_shape": [1, *seen], "classes": 10, "arithmetic": arithmetic, "batch_size": 100}
     data = described(shape) | {
         "feature_shape": seen,
         "features": features,
@@ -72,7 +72,7 @@ def a_net(
 def built(about: Mapping[str, Any], white: int | None = None) -> Net:
     """The net that a model file describes, for fractions or for bytes of which `white` stands for 1."""
     net = about["net"]
-    return build(net["layers"], tuple(net["input_shape"]), net["classes"], white=white)
+    return build(net["layers"], tuple(net["input_shape"]), net["classes"], net["batch_size"], white)
 
 
 def opinionated(net: Net, white: int) -> Array:

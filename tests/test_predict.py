@@ -17,6 +17,8 @@ from pipeline.commands.predict import classify
 from pipeline.datasets.raw import load_raw
 from pipeline.model import load_model
 
+CNN = "[conv 3 3, relu, max_pool 2, affine 20, relu, affine]"
+
 
 def drawing(digit: int) -> Image.Image:
     style = STYLES["finger"]._replace(wobble=0.0)
@@ -119,8 +121,8 @@ def test_the_model_file_is_all_it_needs(finished, pictures):
         ["convert.normalize=false"],
         ["convert.features=edges"],
         ["convert.features=fourier"],
-        ["convert.layout=image", CNN],
-        ["convert.features=edges", CNN],
+        ["convert.layout=image", f"train.layers={CNN}"],
+        ["convert.features=edges", f"train.layers={CNN}"],
     ],
     ids=" ".join,
 )
@@ -141,11 +143,11 @@ def test_the_net_is_shown_what_it_was_trained_on(copy, settings):
 def test_nine_of_ten_drawings_made_without_mnist_are_read_by_the_cnn(tmp_path, monkeypatch, mnist_mirror):
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     monkeypatch.setenv("PIPELINE_MIRRORS", mnist_mirror)
-    settings = "model=cnn filters=16 kernel=5 hidden=100 initializer=he optimizer=adam learning_rate=0.001"
-    settings += " arithmetic=float32 sampling=shuffle unit=epochs length=1"
+    settings = ["layers=[conv 16 5, relu, max_pool 2, affine 100, relu, affine]", "initializer=he", "optimizer=adam"]
+    settings += ["learning_rate=0.001", "arithmetic=float32", "sampling=shuffle", "length=1 epochs"]
     must(tmp_path, "download")
-    must(tmp_path, "convert", "convert.layout=image")
-    must(tmp_path, "train", *(f"train.{setting}" for setting in settings.split()))
+    must(tmp_path, "convert")
+    must(tmp_path, "train", *(f"train.{setting}" for setting in settings))
     digits = write(tmp_path / "drawings")
     mistakes = wrong(tmp_path / "data/model/weights.npz", digits)
     print(f"{len(digits) - len(mistakes)} of {len(digits)} drawings right; {mistakes}")

@@ -37,8 +37,8 @@ def trained(shape: tuple[int, int], class_names: str = "0123456789") -> dict[str
     """What a weights.npz says of itself."""
     layers = {"layers": ["affine 5", "sigmoid", "affine"], "arithmetic": "exact", "loss": "cross_entropy"}
     return {
-        "net": layers | {"input_shape": [1, *shape], "classes": len(class_names)},
+        "net": layers | {"input_shape": [1, *shape], "classes": len(class_names), "batch_size": 100},
         "params": layers | {"seed": 1},
         "data": described(shape, class_names) | {"sha256": "0" * 64},
-        "code": "1" * 64,
+        "sha256": "1" * 64,
     }

@@ -117,6 +117,7 @@ class Net(Part):
     classes: Size
     arithmetic: Text
     loss: Text
+    batch_size: Size  # by which the bits of exact arithmetic were dealt out
 
 
 class Trained(Part):

@@ -44,7 +44,7 @@ class Trainer:
         """`shape` is (C, Y, X) of an image, whatever the shape of its array. Raises PipelineError if no net fits it."""
         self.settings, self.ops = settings, ARITHMETICS[settings["arithmetic"]]
         self.plan = plan(len(train[0]), *(settings[key] for key in ("batch_size", "length", "sampling", "seed")))
-        self.about = {key: settings[key] for key in ("layers", "arithmetic", "loss")}
+        self.about = {key: settings[key] for key in ("layers", "arithmetic", "loss", "batch_size")}
         self.about |= {"input_shape": list(shape), "classes": classes}
         images, others, white = together(train[0], held_out[0])
         net = build(settings["layers"], shape, classes, settings["batch_size"], white)
