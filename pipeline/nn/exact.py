@@ -70,7 +70,7 @@ def operand(x: Array, bits: int, bound: float | None = None, each: bool = False)
         return x
     if bound is None:
         bound = largest(x, 1.0)
-        if each and bound > 1.0:
+        if each and not bound <= 1.0:  # NaN, too: it is the answer to its own image alone
             bounds = np.maximum(np.abs(x).max(axis=tuple(range(1, x.ndim)), keepdims=True), 1.0)
             return rounded(x, bits, bounds)
     return rounded(x, bits, bound)
@@ -89,7 +89,7 @@ def rounded(a: Array, bits: int, bound: Any, out: Array | None = None) -> Array:
         fraction, exponent = math.frexp(bound)
         shift: Any = math.ldexp(1.5, exponent - (fraction == 0.5) - bits + 52) if bound < LARGEST else math.nan
     else:
-        fractions, exponents = np.frexp(bound)
+        fractions, exponents = np.frexp(np.minimum(bound, LARGEST))
         shift = np.where(bound < LARGEST, np.ldexp(1.5, exponents - (fractions == 0.5) - bits + 52), math.nan)
     result: Array = np.add(a, shift, out=out)
     result -= shift
