@@ -92,12 +92,14 @@ def test_bytes_are_operands_as_they_are():
 
 
 @given(st.integers(1, 10**7), st.integers(1, 10**8), st.none() | st.integers(1, 10**7), st.sampled_from([None, 8]))
-def test_every_sum_of_a_layer_fits_into_a_double(inputs, images, outputs, given_bits):
+def test_every_sum_of_a_layer_fits_into_a_double_and_no_operand_starves(inputs, images, outputs, given_bits):
     bits = bits_for(inputs, images, outputs, None if outputs else given_bits)
     assert (inputs + 1) * 2 ** (bits.x + bits.w + 1) <= 2**53
     assert images * 2 ** (bits.x + bits.dy) <= 2**53
     assert outputs is None or outputs * 2 ** (bits.dy + bits.w) <= 2**53
     assert max(bits) <= MOST_BITS
+    if given_bits is None or outputs:
+        assert max(2 * inputs + 2, images, outputs or 1) * 2 ** (2 * min(bits) + 2) > 2**53
 
 
 CASES = [  # layer, shape, images, whether it is first and its inputs bytes: sums of 2**m terms, and of others
