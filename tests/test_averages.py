@@ -3,16 +3,17 @@
 import numpy as np
 import pytest
 
+from pipeline.base.words import made
 from pipeline.training.averages import AVERAGES
 
 
 def test_none_is_no_average():
-    assert AVERAGES["none"].make() is None
+    assert made(AVERAGES, "none") is None
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_ema_forgets_the_first_weights_sooner_than_later_ones(dtype):
-    update, average, expected = AVERAGES["ema"].make(0.9), np.full(3, 100, dtype), 100.0
+    update, average, expected = made(AVERAGES, "ema 0.9"), np.full(3, 100, dtype), 100.0
     for step in range(300):
         weights = np.full(3, step, dtype)
         update(average, weights, step)
@@ -25,7 +26,7 @@ def test_ema_forgets_the_first_weights_sooner_than_later_ones(dtype):
 
 
 def test_an_average_of_equal_weights_is_those_weights():
-    update, weights = AVERAGES["ema"].make(0.999), np.array([0.1, -3.0, 1e-300])
+    update, weights = made(AVERAGES, "ema 0.999"), np.array([0.1, -3.0, 1e-300])
     average = weights.copy()
     for step in range(100):
         update(average, weights, step)

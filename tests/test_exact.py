@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from pipeline.base.words import read
+from pipeline.base.words import made, read
 from pipeline.fast.conv import conv_block
 from pipeline.nn import exact
 from pipeline.nn.arithmetic import ARITHMETICS
@@ -185,8 +185,7 @@ def test_the_order_of_terms_matters_to_floating_point_alone(name, differs):
 
 @pytest.mark.parametrize("text", ["affine 5", "conv 3 3 1"])
 def test_a_gradient_may_be_added_up_in_shards(text):
-    word, numbers = read(text, LAYERS)
-    layer, rng = LAYERS[word].make(Place((2, 6, 6), 90, 1.0), *numbers), np.random.default_rng(6)
+    layer, rng = made(LAYERS, text, Place((2, 6, 6), 90, 1.0)), np.random.default_rng(6)
     w = {name: grid(rng.normal(size=shape), layer.bits.w) for name, shape in layer.weights.items()}
     x, dy = rng.random((90, 2, 6, 6)), grid(rng.normal(size=(90, *layer.shape)), layer.bits.dy)
     sums = []

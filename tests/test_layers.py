@@ -6,7 +6,7 @@ from by_loops import by_loops
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.base.words import read
+from pipeline.base.words import made
 from pipeline.nn.arithmetic import ARITHMETICS
 from pipeline.nn.layers import LAYERS, Place
 
@@ -18,8 +18,7 @@ sizes, seeds = st.integers(1, 4), st.integers(0, 1000)
 
 
 def a_layer(text, shape, **at):
-    word, numbers = read(text, LAYERS)
-    return LAYERS[word].make(Place(shape, **at), *numbers)
+    return made(LAYERS, text, Place(shape, **at))
 
 
 def an_input(layer, shape, seed=1, dtype=np.float64):

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.base.words import read
+from pipeline.base.words import made
 from pipeline.nn.arithmetic import ARITHMETICS
 from pipeline.nn.losses import LOSSES, softmax
 
@@ -17,11 +17,6 @@ batches = st.tuples(st.integers(1, 6), st.integers(2, 5), st.integers(0, 1000), 
 def batch(n, k, seed, scale):
     rng = np.random.default_rng(seed)
     return scale * rng.normal(size=(n, k)), rng.integers(0, k, n)
-
-
-def a_loss(text):
-    word, numbers = read(text, LOSSES)
-    return LOSSES[word].make(*numbers)
 
 
 def by_definition(text, logits, labels):
@@ -40,7 +35,7 @@ def by_definition(text, logits, labels):
 @given(shape=batches)
 @settings(max_examples=50)
 def test_a_loss_is_its_formula_its_derivative_that_of_a_complex_step_and_only_differences_of_logits_count(text, shape):
-    (logits, labels), loss = batch(*shape), a_loss(text)
+    (logits, labels), loss = batch(*shape), made(LOSSES, text)
     kept = logits.copy()
     value, dlogits = loss(FLOAT64, logits, labels)
     np.testing.assert_array_equal(logits, kept)
@@ -61,7 +56,7 @@ def test_probabilities_are_those_of_softmax(arithmetic):
 
 
 def test_huge_logits_neither_overflow_nor_lose_the_loss():
-    loss, dlogits = a_loss("cross_entropy")(FLOAT64, np.array([[1e4, 0.0]]), np.array([1]))
+    loss, dlogits = made(LOSSES, "cross_entropy")(FLOAT64, np.array([[1e4, 0.0]]), np.array([1]))
     assert (loss, dlogits.tolist()) == (1e4, [[1, -1]])
 
 
@@ -69,5 +64,5 @@ def test_huge_logits_neither_overflow_nor_lose_the_loss():
 @pytest.mark.parametrize("text", WORDS)
 def test_nothing_is_promoted(text, arithmetic):
     ops = ARITHMETICS[arithmetic]
-    loss, dlogits = a_loss(text)(ops, np.ones((2, 3), ops.dtype), np.array([0, 2]))
+    loss, dlogits = made(LOSSES, text)(ops, np.ones((2, 3), ops.dtype), np.array([0, 2]))
     assert (type(loss), dlogits.dtype) == (float, ops.dtype)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.base.errors import PipelineError
+from pipeline.base.words import made
 from pipeline.fast.rewrite import fast
 from pipeline.nn.arithmetic import ARITHMETICS
 from pipeline.nn.gradients import backprop, complex_step
@@ -27,7 +28,7 @@ def gradient_of(way, ops, net, x, weights=None, draw=None):
     weights = rng.normal(0, 0.5, size(net.shapes)) if weights is None else weights
     grads = np.full(weights.shape, np.nan, ops.dtype)
     labels = rng.integers(0, net.layers[-1].shape[0], len(x))
-    value = way(ops, net, LOSSES["cross_entropy"].make(0.0), weights.astype(ops.dtype), grads)(x, labels, draw)
+    value = way(ops, net, made(LOSSES, "cross_entropy"), weights.astype(ops.dtype), grads)(x, labels, draw)
     return value, grads
 
 

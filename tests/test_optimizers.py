@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.base.words import read
+from pipeline.base.words import made
 from pipeline.training.optimizers import OPTIMIZERS
 
 RATES = [0.1, 0.05, 0.2] * 7  # a schedule changes them
@@ -44,8 +44,7 @@ FORMULAS = {"sgd": by_sgd, "momentum 0.9": by_momentum, "adam": by_adam}
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("text", FORMULAS)
 def test_an_optimizer_is_its_formula_in_place_and_nothing_is_promoted(text, dtype):
-    word, numbers = read(text, OPTIMIZERS)
-    method, weights = OPTIMIZERS[word].make(*numbers), np.ones(4, dtype)
+    method, weights = made(OPTIMIZERS, text), np.ones(4, dtype)
     slots = method.start(weights)
     before = {key: (id(array), array.dtype) for key, array in slots.items()}
     for g, rate in zip(gradients(), RATES, strict=False):
