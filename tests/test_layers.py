@@ -1,102 +1,131 @@
-"""Layers against their definitions, spelled out, and dtypes that stay as they are."""
+"""Layers against their definitions, spelled out, and their derivatives against complex steps."""
 
 import numpy as np
 import pytest
+from by_loops import by_loops
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.base.words import made
 from pipeline.nn.arithmetic import ARITHMETICS
-from pipeline.nn.layers import (
-    affine,
-    affine_backward,
-    affine_grads,
-    conv2d,
-    conv2d_grads,
-    max_pool,
-    max_pool_backward,
-    patches,
-)
+from pipeline.nn.layers import LAYERS, Place
 
 FLOAT64 = ARITHMETICS["float64"]
-sizes = st.integers(1, 4)
-seeds = st.integers(0, 1000)
+EXAMPLES = ["affine 3", "conv 2 3", "conv 3 2 2 1", "conv 2 3 1 2", "max_pool 2", "mean_pool 3"]
+EXAMPLES += ["sigmoid", "tanh", "relu", "dropout 0.3"]
+FORMULAS = {"sigmoid": lambda a: 1 / (1 + np.exp(-a)), "tanh": np.tanh, "relu": lambda a: np.where(a > 0, a, 0)}
+sizes, seeds = st.integers(1, 4), st.integers(0, 1000)
 
 
-def naive_conv2d(x, W, b):
-    """The definition: a filter's value at a place is its dot product with the patch there."""
-    k = W.shape[-1]
-    y = np.empty((len(W), len(x), x.shape[2] - k + 1, x.shape[3] - k + 1))
-    for f, n, row, column in np.ndindex(y.shape):
-        y[f, n, row, column] = np.vdot(W[f], x[n, :, row : row + k, column : column + k]) + b[f]
-    return y
+def a_layer(text, shape, **at):
+    return made(LAYERS, text, Place(shape, **at))
 
 
-@given(sizes, sizes, sizes, st.integers(1, 3), st.integers(0, 3), st.integers(0, 3), seeds)
-@settings(max_examples=50, deadline=None)
-def test_a_convolution_is_a_dot_product_with_every_patch(n, c, f, k, rows, columns, seed):
+def an_input(layer, shape, seed=1, dtype=np.float64):
+    """Two images, the layer's weights, and what it draws."""
+    rng = np.random.default_rng(seed)
+    w = {name: rng.normal(size=size).astype(dtype) for name, size in layer.weights.items()}
+    drawn = {"random": rng.integers(0, 2**16, (2, np.prod(shape))).astype(np.uint16)} if layer.random else {}
+    return rng.normal(size=(2, *shape)).astype(dtype), w, drawn
+
+
+@given(sizes, sizes, sizes, sizes, st.integers(0, 3), st.integers(0, 3), st.integers(0, 2), st.integers(1, 3), seeds)
+@settings(max_examples=40)
+def test_a_convolution_is_a_dot_product_with_every_window(n, c, f, k, rows, columns, padding, stride, seed):
     rng = np.random.default_rng(seed)
     x, W, b = rng.normal(size=(n, c, k + rows, k + columns)), rng.normal(size=(f, c, k, k)), rng.normal(size=f)
-    np.testing.assert_allclose(conv2d(FLOAT64, x, W, b)[0], naive_conv2d(x, W, b), rtol=1e-12, atol=1e-12)
+    layer = a_layer(f"conv {f} {k} {padding} {stride}", x.shape[1:])
+    y, _ = layer.forward(FLOAT64, {"W": W, "b": b}, x)
+    assert y.shape[1:] == layer.shape
+    np.testing.assert_allclose(y, by_loops(x, W, b, np.zeros_like(y), padding, stride)[0], rtol=1e-12, atol=1e-12)
 
 
-@given(sizes, sizes, sizes, st.integers(1, 3), st.integers(0, 3), seeds)
-@settings(max_examples=50, deadline=None)
-def test_the_derivative_of_a_convolution_is_that_of_a_linear_map(n, c, f, k, more, seed):
-    """y is linear in (W, b), so <dy, conv(x, V, v)> = <dW, V> + <db, v> for whatever V and v."""
-    rng = np.random.default_rng(seed)
-    x, V, v = rng.normal(size=(n, c, k + more, k + more)), rng.normal(size=(f, c, k, k)), rng.normal(size=f)
-    y, cache = conv2d(FLOAT64, x, V, v)
-    dy, dW, db = rng.normal(size=y.shape), np.empty_like(V), np.empty_like(v)
-    conv2d_grads(FLOAT64, dy, cache, dW, db)
-    assert np.vdot(dy, y) == pytest.approx(np.vdot(dW, V) + np.vdot(db, v), abs=1e-10)
+def test_an_affine_layer_is_a_dot_product_with_every_column_whatever_the_shape_of_its_input():
+    layer = a_layer("affine 5", (2, 3, 4))
+    x, w, _ = an_input(layer, (2, 3, 4))
+    expected = [[np.vdot(image, column) for column in w["W"].T] + w["b"] for image in x]
+    for same in (x, x.reshape(2, 24), x.transpose(0, 1, 3, 2).copy().transpose(0, 1, 3, 2)):
+        np.testing.assert_allclose(layer.forward(FLOAT64, w, same)[0], expected, rtol=1e-12)
 
 
-@given(sizes, sizes, sizes, seeds)
-@settings(max_examples=50, deadline=None)
-def test_the_derivatives_of_an_affine_layer_are_those_of_a_linear_map(n, d, h, seed):
-    rng = np.random.default_rng(seed)
-    x, W, b, dy = (rng.normal(size=shape) for shape in [(n, d), (d, h), (h,), (n, h)])
-    y = affine(FLOAT64, x, W, b)
-    np.testing.assert_allclose(y, [[np.vdot(row, column) for column in W.T] + b for row in x], rtol=1e-12)
-    dW, db = np.empty_like(W), np.empty_like(b)
-    affine_grads(FLOAT64, dy, x, dW, db)
-    assert np.vdot(dy, y) == pytest.approx(np.vdot(dW, W) + np.vdot(db, b), abs=1e-10)
-    assert np.vdot(dy, y - b) == pytest.approx(np.vdot(affine_backward(FLOAT64, dy, W), x), abs=1e-10)
-
-
-@given(sizes, sizes, st.integers(1, 3), st.integers(3, 7), st.integers(3, 7), seeds)
-@settings(max_examples=50, deadline=None)
-def test_pooling_takes_the_largest_of_every_whole_cell(f, n, p, rows, columns, seed):
-    x = np.random.default_rng(seed).normal(size=(f, n, rows, columns))
-    y = max_pool(x, p)
-    assert y.shape == (f, n, rows // p, columns // p)
-    for place in np.ndindex(y.shape):
-        row, column = place[2] * p, place[3] * p
-        assert y[place] == x[place[0], place[1], row : row + p, column : column + p].max()
-
-
-@given(st.integers(1, 3), st.integers(3, 7), seeds)
-@settings(max_examples=100, deadline=None)
-def test_the_first_maximum_of_a_cell_takes_the_whole_gradient(p, side, seed):
+@given(sizes, st.integers(1, 3), st.integers(3, 7), st.integers(3, 7), seeds)
+@settings(max_examples=40)
+def test_pooling_sees_every_whole_cell_and_the_first_maximum_takes_the_whole_derivative(n, p, rows, columns, seed):
     """Few different numbers, so that ties are everywhere, as in the blank borders of digits."""
     rng = np.random.default_rng(seed)
-    x = rng.integers(0, 2, (1, 2, side, side)).astype(np.float32)
-    y = max_pool(x, p)
-    dy = rng.normal(size=y.shape).astype(np.float32)
-    expected = np.zeros_like(x)
-    for f, n, row, column in np.ndindex(y.shape):
-        cell = np.s_[f, n, row * p : row * p + p, column * p : column * p + p]
+    x = rng.integers(0, 3, (n, 2, rows, columns)).astype(float)
+    found = {}
+    for word in ("max_pool", "mean_pool"):
+        layer = a_layer(f"{word} {p}", x.shape[1:])
+        y, cache = layer.forward(FLOAT64, {}, x)
+        assert y.shape[1:] == layer.shape == (2, rows // p, columns // p)
+        dy = rng.normal(size=y.shape)
+        found[word] = y, dy, layer.backward(FLOAT64, {}, {}, dy.copy(), cache)
+    largest, mean = np.zeros_like(x), np.zeros_like(x)
+    for n, c, row, column in np.ndindex(y.shape):
+        cell, place = np.s_[n, c, row * p : row * p + p, column * p : column * p + p], (n, c, row, column)
+        assert found["max_pool"][0][place] == x[cell].max()
+        assert found["mean_pool"][0][place] == x[cell].sum() / p**2
         first = np.unravel_index(x[cell].argmax(), (p, p))  # argmax is the first, row by row
-        expected[cell][first] = dy[f, n, row, column]
-    np.testing.assert_array_equal(max_pool_backward(dy, x, y, p), expected)
+        largest[cell][first] = found["max_pool"][1][place]
+        mean[cell] = found["mean_pool"][1][place] / p**2
+    np.testing.assert_array_equal(found["max_pool"][2], largest)
+    np.testing.assert_array_equal(found["mean_pool"][2], mean)
 
 
-def test_a_blank_cell_sends_its_gradient_to_its_first_pixel():
-    x = np.zeros((1, 1, 2, 2))
-    dx = max_pool_backward(np.full((1, 1, 1, 1), 5.0), x, max_pool(x, 2), 2)
-    assert dx.tolist() == [[[[5, 0], [0, 0]]]]
+@pytest.mark.parametrize("word", FORMULAS)
+@given(a=st.lists(st.floats(-30, 30), min_size=1, max_size=9))
+@settings(max_examples=30)
+def test_an_activation_is_its_formula(word, a):
+    x = np.array([a])
+    np.testing.assert_allclose(a_layer(word, x.shape[1:]).forward(FLOAT64, {}, x)[0], FORMULAS[word](x), rtol=1e-14)
 
 
-def test_patches_are_columns_in_reading_order():
-    x = np.arange(9).reshape(1, 1, 3, 3)
-    assert patches(x, 2).T.tolist() == [[0, 1, 3, 4], [1, 2, 4, 5], [3, 4, 6, 7], [4, 5, 7, 8]]
+def test_dropout_drops_its_share_in_training_and_nothing_else():
+    layer = a_layer("dropout 0.25", (10_000,))
+    x, _, drawn = an_input(layer, layer.shape)
+    y, mask = layer.forward(FLOAT64, drawn, x)
+    assert set(np.unique(mask)) == {0, 1 / 0.75}
+    assert np.mean(mask == 0) == pytest.approx(0.25, abs=0.02)
+    np.testing.assert_array_equal(y, x * mask)
+    assert layer.forward(FLOAT64, {}, x)[0] is x
+
+
+@pytest.mark.parametrize("text", EXAMPLES)
+def test_derivatives_are_those_of_a_complex_step_in_a_random_direction(text):
+    shape = (2, 7, 6)
+    layer = a_layer(text, shape)
+    x, w, drawn = an_input(layer, shape)
+    y, cache = layer.forward(FLOAT64, w | drawn, x)
+    dy = np.random.default_rng(2).normal(size=y.shape)
+    g = {name: np.full_like(array, np.nan) for name, array in w.items()}
+    dx = layer.backward(FLOAT64, w | drawn, g, dy.copy(), cache)
+    v, u, _ = an_input(layer, shape, seed=3)
+    moved = {name: array + 1e-30j * u[name] for name, array in w.items()}
+    slope = np.vdot(dy, layer.forward(FLOAT64, moved | drawn, x + 1e-30j * v)[0]).imag / 1e-30
+    assert np.vdot(dx, v) + sum(np.vdot(g[name], u[name]) for name in g) == pytest.approx(slope, rel=1e-12)
+
+
+def test_every_layer_has_an_example_here():
+    assert {text.split()[0] for text in EXAMPLES} == set(LAYERS)
+
+
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+@pytest.mark.parametrize("text", EXAMPLES)
+def test_a_layer_keeps_its_promises(text, arithmetic):
+    """Shapes, one dtype, a bound, inputs left alone; no derivative by the input where nobody asks for it."""
+    ops, shape = ARITHMETICS[arithmetic], (2, 7, 6)
+    layer = a_layer(text, shape, bound=4.0, batch=2, first=True)
+    x, w, drawn = an_input(layer, shape, dtype=ops.dtype)
+    x[:, :, 2:4] *= 4 / np.abs(x).max()
+    for array in (x, *w.values()):
+        array.flags.writeable = False
+    y, cache = layer.forward(ops, w | drawn, x)
+    dx = layer.backward(ops, w | drawn, {name: np.empty_like(w[name]) for name in w}, np.ones_like(y), cache)
+    assert y.shape == (2, *layer.shape)
+    assert y.dtype == ops.dtype
+    assert layer.bound is None or np.abs(y).max() <= layer.bound
+    if layer.weights:
+        assert dx is None
+    else:
+        assert (dx.shape, dx.dtype) == (x.shape, ops.dtype)

@@ -41,16 +41,16 @@ class Bits(NamedTuple):
 def bits_for(inputs: int, images: int, outputs: int | None, x: int | None = None) -> Bits:
     """The bits of a layer whose products x W, x' dy and dy W' add up so many terms each; the last may not be needed.
 
-    x W has one term more, for the bias, and one bit to spare, so that a division of its sums by 255 keeps them apart.
-    `x` says how many bits the inputs have, where they are whole numbers.
+    Every operand gets half the bits of the tightest product at least. x W has one term more, for the bias, and one bit
+    to spare, so that a division of its sums by 255 keeps them apart. `x` says how many bits the inputs have, where they
+    are whole numbers.
     """
     forward, grads = (MANTISSA - (terms - 1).bit_length() for terms in (2 * inputs + 2, images))
-    if outputs is None:
-        x = min(forward, grads) // 2 if x is None else x
-        return Bits(x, min(forward - x, MOST_BITS), min(grads - x, MOST_BITS))
-    backward = MANTISSA - (outputs - 1).bit_length()
-    x = max(min(forward, grads) // 2, (forward + grads - backward + 1) // 2)
-    return Bits(x, forward - x, min(grads - x, backward - forward + x))
+    backward = 2 * MANTISSA if outputs is None else MANTISSA - (outputs - 1).bit_length()
+    half = -(-min(forward, grads, backward) // 2)
+    x = min(forward, grads) - half if x is None else x
+    w = min(forward - x, backward - half, MOST_BITS)
+    return Bits(x, w, min(grads - x, backward - w, MOST_BITS))
 
 
 def grid(a: Array, bits: int, out: Array | None = None) -> Array:
@@ -70,7 +70,7 @@ def operand(x: Array, bits: int, bound: float | None = None, each: bool = False)
         return x
     if bound is None:
         bound = largest(x, 1.0)
-        if each and bound > 1.0:
+        if each and not bound <= 1.0:  # NaN, too: it is the answer to its own image alone
             bounds = np.maximum(np.abs(x).max(axis=tuple(range(1, x.ndim)), keepdims=True), 1.0)
             return rounded(x, bits, bounds)
     return rounded(x, bits, bound)
@@ -89,7 +89,7 @@ def rounded(a: Array, bits: int, bound: Any, out: Array | None = None) -> Array:
         fraction, exponent = math.frexp(bound)
         shift: Any = math.ldexp(1.5, exponent - (fraction == 0.5) - bits + 52) if bound < LARGEST else math.nan
     else:
-        fractions, exponents = np.frexp(bound)
+        fractions, exponents = np.frexp(np.minimum(bound, LARGEST))
         shift = np.where(bound < LARGEST, np.ldexp(1.5, exponents - (fractions == 0.5) - bits + 52), math.nan)
     result: Array = np.add(a, shift, out=out)
     result -= shift

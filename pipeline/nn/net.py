@@ -66,7 +66,7 @@ def build(words: Sequence[str], shape: tuple[int, ...], classes: int, batch: int
     layers, parsed, places = [], [], []
     for i, text in enumerate(words):
         word, numbers = read(text, LAYERS)
-        if text == "affine":
+        if word == "affine" and not numbers[0]:
             numbers = (classes,)
         try:
             layers.append(LAYERS[word].make(at, *numbers))
