@@ -32,12 +32,13 @@ RANGES = {
 }
 OURS = {"exp": exp, "log": log, "tanh": tanh}
 BY_HAND = {"exp": exp_by_hand, "log": log_by_hand, "tanh": tanh_by_hand}
-WITHIN = {"exp": 1.5, "log": 3.0, "tanh": 3.6}  # units in the last place, as the docstrings say
+WITHIN = {"exp": 1.5, "log": 3.0, "tanh": 3.9}  # units in the last place, as the docstrings say
+WORST = {"exp": [], "log": [], "tanh": [float.fromhex("0x1.ffe42796e3cdcp-10")]}  # seen in searches
 
 
 def numbers(name, count):
     generator = np.random.default_rng(1)
-    return np.concatenate([generator.uniform(low, high, count) for low, high in RANGES[name]])
+    return np.concatenate([WORST[name], *(generator.uniform(low, high, count) for low, high in RANGES[name])])
 
 
 def truth(name, x):

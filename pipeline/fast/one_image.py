@@ -1,0 +1,189 @@
+"""Plain gradient descent with one image a step, for [affine, activation, affine] under cross-entropy.
+
+A step on one image of MNIST computes for about 10 microseconds. Calling layers, loss and optimizer one by one costs
+several times as much, so this module, and no other, replaces whole steps. Exact arithmetic gives the bits of backprop
+and sgd; floating point gives their numbers but for rounding.
+
+W and b are one matrix here: a bias is the weight of an input of 1, `white` among bytes, and lies below W in the flat
+vector. Shapes: N images, D pixels, H hidden units, K classes; m steps at once.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pipeline.base.arrays import Array
+from pipeline.fast.pixels import lit
+from pipeline.nn import exact
+from pipeline.nn.arithmetic import Arithmetic
+from pipeline.nn.net import Net
+
+Steps = Callable[[Array, Array], Array]  # (images chosen (m,), learning rates (m,)) -> losses (m,)
+
+SAFE = 60.0  # exp of a largest logit nearer to 0 than this neither overflows nor vanishes
+BLOCK = 64  # images a block: fewer make thin products, more make long sums
+UP = 1 + 2.0**-50  # more than rounding can add to a number
+
+
+def one_image(ops: Arithmetic, net: Net, weights: Array, images: Array, labels: Array) -> Steps:
+    """Steps that change the weights (P,) in place; images (N, D), their pixels in the order of the rows of W1."""
+    return (exact_steps if ops.is_exact else floating_steps)(ops, net, weights, images, labels)
+
+
+def matrices(net: Net, weights: Array) -> tuple[Array, Array]:
+    """Both layers' W with b below: views (D + 1, H) and (H + 1, K) into the flat vector."""
+    hidden, classes = net.layers[2].weights["W"]
+    second = len(weights) - (hidden + 1) * classes
+    return weights[:second].reshape(-1, hidden), weights[second:].reshape(-1, classes)
+
+
+def floating_steps(ops: Arithmetic, net: Net, weights: Array, images: Array, labels: Array) -> Steps:
+    """Steps that touch W1 once a block.
+
+    After t steps W1 is what it was plus t outer products, so that within a block
+
+        x[t] W1  =  x[t] W1 before  +  sum over s < t of (x[t] . x[s]) u[s],    u[s] = -rate dloss/da[s]
+
+    and three products a block (x W1, x x', x' u) do what two passes over W1 a step would.
+    """
+    act, (outer, second), white = net.layers[1], matrices(net, weights), ops.dtype.type(net.white)
+    W1, b1, (hidden, classes) = outer[:-1], outer[-1], net.layers[2].weights["W"]
+    V, y, z = second.T.copy(), np.empty(classes, ops.dtype), np.ones(hidden + 1, ops.dtype)
+    a, column, row, inner = np.empty(hidden, ops.dtype), y[:, None], z[None], V[:, :-1]
+    rows, products, update = (np.empty(shape, ops.dtype) for shape in ((BLOCK, hidden), (BLOCK, BLOCK), V.shape))
+    turns = [(products[t, : t + 1], rows[: t + 1], rows[t]) for t in range(BLOCK)]
+    dot, add, exp, multiply, ones = np.dot, np.add, np.exp, np.multiply, np.ones(classes, ops.dtype)
+
+    def run(chosen: Array, rates: Array) -> Array:
+        V[...] = second.T
+        starts = range(0, len(chosen), BLOCK)
+        losses = [block(chosen[start : start + BLOCK], rates[start : start + BLOCK].tolist()) for start in starts]
+        second[...] = V.T
+        return np.concatenate(losses)
+
+    def block(chosen: Array, rates: list[float]) -> Array:
+        m, x = len(chosen), lit(images[chosen]).astype(ops.dtype, copy=False)
+        x /= white
+        used = W1[: x.shape[1]]
+        np.matmul(x, used, out=rows[:m])
+        rows[:m] += b1
+        np.matmul(x, x.T, out=products[:m, :m])
+        products[:m, :m] += 1  # for the bias
+        np.fill_diagonal(products, 1)  # row t of `rows` is x[t] W1 + b1 until step t, and u[t] afterwards
+        losses = np.empty(m)
+        for t, (label, rate) in enumerate(zip(labels[chosen].tolist(), rates, strict=True)):
+            product, before, u = turns[t]
+            z[:-1], cache = act.forward(ops, {}, dot(product, before, a))
+            logits = dot(V, z, y).tolist()
+            most = max(logits)
+            if abs(most) < SAFE:
+                most = 0.0
+            else:
+                np.subtract(y, most, out=y)
+            total = dot(exp(y, y), ones)
+            losses[t] = math.log(total) + most - logits[label]
+            multiply(y, -rate / total, y)
+            y[label] += rate
+            u[:] = act.backward(ops, {}, {}, dot(y, inner, u), cache)
+            add(V, dot(column, row, update), V)
+        b1[:] += rows[:m].sum(axis=0)
+        used += x.T @ rows[:m]
+        return losses
+
+    return run
+
+
+class Bounded:
+    """A matrix whose largest number is known well enough to round it, without a look at all of it in every step.
+
+    The grid depends on the power of two from `largest` on. It holds as long as nothing can have grown past that
+    power, and `witness`, the number that was largest, has not shrunk to half of it.
+    """
+
+    def __init__(self, matrix: Array) -> None:
+        self.matrix, self.flat = matrix, matrix.reshape(-1)
+        self.measure()
+
+    def measure(self) -> None:
+        """Look at all of the matrix."""
+        self.largest = self.limit = exact.largest(self.matrix)
+        fraction, exponent = math.frexp(self.largest)
+        self.power = math.ldexp(1.0, exponent - (fraction == 0.5)) if self.largest < exact.LARGEST else math.nan
+        self.witness = int(np.abs(self.flat).argmax())
+
+    def bound(self) -> float:
+        """The largest number, or one that leads to the same grid."""
+        if not (self.limit <= self.power and abs(self.flat[self.witness]) > self.power / 2):
+            self.measure()
+        return self.largest
+
+    def grow(self, most: float) -> None:
+        """Take note that no number moved further than about this."""
+        self.limit = (self.limit + 1.001 * most) * UP
+
+
+def exact_steps(ops: Arithmetic, net: Net, weights: Array, images: Array, labels: Array) -> Steps:
+    """Steps that touch only those rows of W1 whose pixels are lit: the others have a gradient of 0.
+
+    Each line does what the layer, the loss or the optimizer does there, with the same bits.
+    """
+    (first, act, second), (at, _, behind) = net.layers, net.places
+    outer, inner = map(Bounded, matrices(net, weights))
+    brightest = 255.0 if at.bytes else None
+    (pixels, _), shape = first.weights["W"], inner.matrix.shape
+    rows, x, z = np.empty(pixels + 1, np.intp), np.empty(pixels + 1), np.ones(shape[0])
+    found, spare, R, g = (np.empty(like) for like in (outer.matrix.shape, outer.matrix.shape, shape, shape))
+    sum_bits = min(exact.MANTISSA - (shape[1] - 1).bit_length(), exact.MOST_BITS)
+
+    def run(chosen: Array, rates: Array) -> Array:
+        totals, wanted = np.empty((2, len(chosen)))
+        for i, (n, label, rate) in enumerate(zip(chosen, labels[chosen].tolist(), rates.tolist(), strict=True)):
+            totals[i], wanted[i] = step(load(images[n]), label, rate)
+        losses = ops.log(totals) - wanted
+        return exact.rounded(losses, exact.MOST_BITS, np.maximum(np.abs(losses), exact.SMALLEST))
+
+    def load(image: Array) -> int:
+        """Fill the start of `rows` and `x` with the lit pixels and the input of the bias; how many they are."""
+        lit = image.nonzero()[0]
+        k = len(lit)
+        rows[:k], rows[k] = lit, pixels
+        x[:k], x[k] = ops.operand(image[lit], first.bits.x, at.bound), net.white
+        return k + 1
+
+    def step(k: int, label: int, rate: float) -> tuple[float, float]:
+        lit, inputs, W, spare_rows = rows[:k], x[:k], found[:k], spare[:k]
+        outer.matrix.take(lit, axis=0, out=W, mode="clip")
+        a = np.dot(inputs, exact.rounded(W, first.bits.w, outer.bound(), spare_rows))
+        a /= net.white
+        y, cache = act.forward(ops, {}, a)
+        z[:-1] = ops.operand(y, second.bits.x, behind.bound)
+        exact.rounded(inner.matrix, second.bits.w, inner.bound(), R)
+        p = np.dot(z, R)
+        p -= p.max()
+        wanted = p[label]
+        ops.exp(p, out=p)
+        total = exact.rounded(p, sum_bits, 1.0).sum()
+        p /= total
+        p[label] -= 1
+        largest = exact.largest(p)
+        dy = exact.rounded(p, second.bits.dy, largest, p)
+        da: Any = act.backward(ops, {}, {}, np.dot(R[:-1], dy), cache)
+        descend(inner.matrix, z, dy, rate, g)
+        inner.grow(rate * (behind.bound or exact.largest(z)) * largest)
+        da /= net.white
+        largest = exact.largest(da)
+        descend(W, inputs, exact.rounded(da, first.bits.dy, largest, da), rate, spare_rows)
+        outer.matrix[lit] = W
+        outer.grow(rate * (brightest or exact.largest(inputs)) * largest)
+        return total, wanted
+
+    return run
+
+
+def descend(matrix: Array, x: Array, dy: Array, rate: float, spare: Array) -> None:
+    """Subtract rate x' dy; `spare` is memory of the same shape."""
+    np.dot(x[:, None], dy[None], out=spare)
+    spare *= rate
+    matrix -= spare
