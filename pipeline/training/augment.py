@@ -103,7 +103,7 @@ class Distortion:
 
     def render(self, images: Array, numbers: Array) -> Array:
         """Images of bytes, (n, Y, X) or (n, Y * X), distorted, each as its number (n,) says."""
-        random = Stream(self.seed, AUGMENT_STREAM, 1).rows(numbers, 8) * 2.0**-31 - 1
+        random = self.random(numbers)
         distorted = np.empty((len(images), *self.places.shape[2:]), np.uint8)
         images, shape = images.reshape(distorted.shape), images.shape
         for start in range(0, len(images), self.block):
@@ -113,6 +113,10 @@ class Distortion:
                 displace(random[part], places)
             distorted[part] = mixed(images[part], places)
         return distorted.reshape(shape)
+
+    def random(self, numbers: Array) -> Array:
+        """The random numbers (n, 8) of images, from -1 to below 1."""
+        return Stream(self.seed, AUGMENT_STREAM, 1).rows(numbers, 8) * 2.0**-31 - 1
 
 
 def mixed(images: Array, places: Array) -> Array:

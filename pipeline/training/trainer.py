@@ -60,6 +60,7 @@ class Trainer:
         self.optimizer, self.schedule = made(OPTIMIZERS, settings["optimizer"]), made(SCHEDULES, settings["schedule"])
         start, stream = made(INITIALIZERS, settings["initializer"]), Stream(settings["seed"], WEIGHTS_STREAM)
         self.weights = initialize(self.shapes, start, stream).astype(self.ops.dtype)
+        self.weights = self.turned(self.weights)
         self.slots, self.averaged = self.optimizer.start(self.weights), self.weights
 
     def fit(self, watch: Callable[[History], None], checkpoints: Checkpoints, stopping: Stopping) -> History:
