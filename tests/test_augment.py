@@ -29,18 +29,18 @@ def synthetic(n: int, shape: tuple[int, int]) -> np.ndarray:
 @pytest.mark.parametrize(
     ("words", "shape", "golden"),
     [
-        (ALL, (28, 28), "0e51913f550353448e5148df61a32c53a1bb45a6b72eb4b7f6308a53e88c36ca"),
+        (ALL, (28, 28), "0e51913f55035344"),
         (
             ["elastic 2.5 1.5", "shift 0.25"],
             (8, 11),
-            "3a832a078fca7c3cffada60e299dcf89fde81526e335abfa43755e36b4e5904c",
+            "3a832a078fca7c3c",
         ),
-        (["affine 180 0.5 1"], (11, 8), "9364c35e960101ecbaf2febc4132e8c9a8751f6244349c602dc3e5797316011d"),
+        (["affine 180 0.5 1"], (11, 8), "9364c35e960101ec"),
     ],
 )
 def test_the_bytes_never_change(words, shape, golden):
     images = Distortion(words, shape, 1).render(synthetic(200, shape), np.arange(10**10, 10**10 + 200))
-    assert hashlib.sha256(images.tobytes()).hexdigest() == golden
+    assert hashlib.sha256(images.tobytes()).hexdigest()[:16] == golden
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -193,4 +193,4 @@ def test_features_draws_what_a_net_is_shown_of_each_class(tmp_path, monkeypatch,
     features.main(tmp_path / "distorted.png", overrides=["train.augment=[shift 2, elastic 0.9 3]"])
     assert list(drawn)[3:] == [f"distorted {i}" for i in range(1, 11)]
     assert {pictures.shape for name, pictures in drawn.items() if name[0] == "d"} == {(3, 8, 8)}
-    assert "distorted 10 of 3 images" in capsys.readouterr().out
+    assert "fourier, distorted of 3 images" in capsys.readouterr().out
