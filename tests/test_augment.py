@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 import pytest
-from test_trainer import BYTES, finish, trainer
+from test_trainer import BYTES, ROOT, finish, trainer
 
 from pipeline.base.errors import PipelineError
 from pipeline.commands import features
@@ -95,7 +95,7 @@ def displacements(text: str, shape: tuple[int, int] = (28, 28), n: int = 2000) -
     return places / UNIT
 
 
-@pytest.mark.parametrize(("pixels", "sigma"), [(0.9, 5), (2, 1.5), (20, 16)])
+@pytest.mark.parametrize(("pixels", "sigma"), [(0.9, 5), (2, 1.5), (16, 12)])
 def test_an_elastic_field_is_as_strong_and_as_smooth_as_promised(pixels, sigma):
     found = displacements(f"elastic {pixels} {sigma}")
     assert found.std() == pytest.approx(pixels, rel=0.03)
@@ -182,15 +182,12 @@ def test_what_is_not_stored_as_bytes_cannot_be_distorted():
 
 def test_features_draws_what_a_net_is_shown_of_each_class(tmp_path, monkeypatch, capsys):
     digits = Split(synthetic(6, (8, 8)), np.array([0, 1, 1, 2, 0, 2]))
-    monkeypatch.setattr(
-        "pipeline.datasets.raw.load_raw", lambda _: ({"class_names": ["a", "b", "c"]}, {"test": digits})
-    )
-    drawn = {}
-    monkeypatch.setattr("pipeline.report.plots.rows", lambda pictures, titles: drawn.update(pictures))
-    monkeypatch.setattr("pipeline.report.plots.png", lambda figure: b"png")
-    features.main(tmp_path / "plain.png")
+    found, drawn = ({"class_names": ["a", "b", "c"]}, {"test": digits}), {}
+    monkeypatch.setattr("pipeline.datasets.raw.load_raw", lambda _: found)
+    monkeypatch.setattr("pipeline.report.plots.rows", lambda pictures, titles: drawn.update(pictures) or b"png")
+    features.main(tmp_path / "plain.png", ROOT / "params.yaml")
     assert list(drawn) == ["pixels", "edges", "fourier"]
-    features.main(tmp_path / "distorted.png", overrides=["train.augment=[shift 2, elastic 0.9 3]"])
+    features.main(tmp_path / "distorted.png", ROOT / "params.yaml", ["train.augment=[shift 2, elastic 0.9 3]"])
     assert list(drawn)[3:] == [f"distorted {i}" for i in range(1, 11)]
     assert {pictures.shape for name, pictures in drawn.items() if name[0] == "d"} == {(3, 8, 8)}
     assert "fourier, distorted of 3 images" in capsys.readouterr().out

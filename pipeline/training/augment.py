@@ -37,7 +37,7 @@ def shift(shape: Sequence[int], stream: Stream, pixels: float) -> Displace:
 
 
 def affine(shape: Sequence[int], stream: Stream, degrees: float, scale: float, shear: float) -> Displace:
-    """Sizes from 1 - scale to 1 + scale along each axis, then a shear, then a rotation, all about the centre."""
+    """A rotation, then a shear, then sizes from 1 - scale to 1 + scale along each axis, all about the centre."""
     down, across = ((np.arange(size) - (size - 1) / 2) * UNIT for size in shape)
 
     def displace(random: Array, places: Array) -> None:
@@ -57,9 +57,8 @@ def elastic(shape: Sequence[int], stream: Stream, pixels: float, sigma: float) -
 
     Each image gets a window, at random, of one field that repeats after SIDE pixels.
     """
-    fields = np.stack([smooth_noise(stream, sigma), smooth_noise(stream, sigma)]) * (pixels * UNIT)
-    around = [(0, 0), *((0, size - 1) for size in shape)]
-    fields = np.pad(np.rint(fields).astype(np.int16), around, "wrap")
+    fields = whole(np.stack([smooth_noise(stream, sigma) for _ in shape]) * (pixels * UNIT)).astype(np.int16)
+    fields = np.pad(fields, [(0, 0), *((0, size - 1) for size in shape)], "wrap")
     windows = np.lib.stride_tricks.sliding_window_view(fields, tuple(shape), axis=(1, 2))
 
     def displace(random: Array, places: Array) -> None:
@@ -88,7 +87,7 @@ def whole(places: Array) -> Array:
 AUGMENTATIONS: dict[str, Choice] = {
     "shift": Choice(shift, (Number("pixels", 0, 1000),)),
     "affine": Choice(affine, (Number("degrees", 0, 180), Number("scale", 0, 0.5), Number("shear", 0, 1))),
-    "elastic": Choice(elastic, (Number("pixels", 0, 20), Number("sigma", 0.5, 32))),
+    "elastic": Choice(elastic, (Number("pixels", 0, 16), Number("sigma", 0.5, 32))),  # 16: int16 holds 8 deviations
 }
 
 
