@@ -34,6 +34,12 @@ def test_the_generator_is_the_published_one():
     assert first == [0x60D24054E17A0698, 0xD5E79D89856E4F12, 0xD254972FE64BD782]
 
 
+def test_a_row_is_the_same_by_whatever_rows_it_is_drawn():
+    whole = Stream(1, 2)._bits.random_raw(4000).astype("<u8").view("<u4").reshape(1000, 8)
+    for numbers in ([0], [999], [7, 3, 998, 3], range(1000)):
+        assert np.array_equal(Stream(1, 2).rows(np.array(numbers), 8), whole[numbers])
+
+
 def test_normal_numbers_take_nothing_from_a_library(monkeypatch):
     expected = Stream(2).normal(1000)
     monkeypatch.setattr(random, "log", lambda s: elementary.nearest(elementary.log_by_hand(s)))

@@ -24,13 +24,16 @@ from pipeline.training.trainer import Trainer
 ROOT = Path(__file__).parents[1]
 RNG = np.random.default_rng(0)
 IMAGES, LABELS = RNG.random((230, 12), np.float32), RNG.integers(0, 3, 230)
+BYTES = (IMAGES * 255).astype(np.uint8)
 SHAPE, NET = (1, 3, 4), ["affine 5", "sigmoid", "affine"]
 
 
-def trainer(**settings: object) -> Trainer:
+def trainer(images: np.ndarray | None = None, **settings: object) -> Trainer:
     train = load_params(ROOT / "params.yaml", (), Train).model_dump()
     small = {"layers": NET, "batch_size": 10, "length": "1000 iterations", "sampling": "shuffle"}
-    return Trainer(train | small | settings, SHAPE, (IMAGES, LABELS), (IMAGES[:50], LABELS[:50]), 3)
+    if images is None:
+        images = BYTES if "augment" in settings else IMAGES
+    return Trainer(train | small | settings, SHAPE, (images, LABELS), (images[:50], LABELS[:50]), 3)
 
 
 class StopAfter(Stopping):
@@ -60,6 +63,8 @@ WAYS = [
     {"optimizer": "momentum 0.9", "average": "ema 0.9", "layers": ["affine 5", "relu", "dropout 0.3", "affine"]},
     {"optimizer": "adam", "weight_decay": 0.1, "schedule": "one_cycle", "loss": "cross_entropy 0.1"},
     {"layers": ["conv 2 2", "relu", "max_pool 2", "affine"], "schedule": "cosine", "batch_size": 9},
+    {"augment": ["shift 1", "affine 10 0.1 0.1", "elastic 0.9 5"]},
+    {"augment": ["shift 0.5"], "sampling": "replacement", "batch_size": 9},
     {"schedule": "step 1 0.5", "layers": ["affine"], "loss": "hinge"},
 ]
 

@@ -29,6 +29,17 @@ class Stream:
         raw = self._bits.random_raw(rows * -(-columns // 4)).astype("<u8", copy=False)
         return raw.view("<u2").reshape(rows, -1)[:, :columns]
 
+    def rows(self, numbers: Array, columns: int) -> Array:
+        """Those rows (n, columns) of a new stream that is cut into rows of uint32 numbers; `columns` is even.
+
+        A row depends on its number alone. All rows from the first to the last of them are drawn.
+        """
+        first, last = int(numbers.min()), int(numbers.max())
+        self._bits.advance(first * columns // 2)
+        raw = self._bits.random_raw((last - first + 1) * columns // 2).astype("<u8", copy=False)
+        rows: Array = raw.view("<u4").reshape(-1, columns)[numbers - first]
+        return rows
+
     def uniform(self, size: int) -> Array:
         """Float64 numbers from 0 to 1 (excluded), all 53 bits random."""
         return (self._bits.random_raw(size) >> np.uint64(11)) * 2.0**-53

@@ -5,11 +5,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
+
 from pipeline.base.arrays import Array
 from pipeline.base.errors import PipelineError
 from pipeline.nn.random import Stream
 
-WEIGHTS_STREAM, BATCHES_STREAM, DROPOUT_STREAM = 0, 1, 2  # separate: a new batch size leaves the first weights alone
+# separate streams: a new batch size leaves the first weights alone
+WEIGHTS_STREAM, BATCHES_STREAM, DROPOUT_STREAM, AUGMENT_STREAM = 0, 1, 2, 3
 BLOCK = 100  # steps taken at once at most, so that progress shows and a signal is heeded
 
 
@@ -53,6 +56,15 @@ class Plan(NamedTuple):
                     if len(block):
                         yield block
                 first += len(batches)
+
+    def numbers(self, batches: Array, done: int) -> Array:
+        """A number (m, B) for each image of batches after `done` iterations: of the image in its epoch, or of the draw.
+
+        Random numbers that depend on it alone are the same however the batches are cut, and never used twice.
+        """
+        if self.sampling == "shuffle":
+            return batches + done // self.per_epoch * self.images
+        return np.arange(batches.size).reshape(batches.shape) + done * self.batch_size
 
 
 def plan(images: int, batch_size: int, length: str, sampling: str, seed: int) -> Plan:

@@ -13,6 +13,7 @@ from pipeline.nn.initializers import INITIALIZERS
 from pipeline.nn.layers import LAYERS
 from pipeline.nn.losses import LOSSES
 from pipeline.params import Section
+from pipeline.training.augment import AUGMENTATIONS
 from pipeline.training.averages import AVERAGES
 from pipeline.training.optimizers import OPTIMIZERS
 from pipeline.training.schedules import SCHEDULES
@@ -63,8 +64,8 @@ class Train(Section):
     learning_rate: Annotated[float, AfterValidator(safe)] = Field(gt=0, le=1000, description="size of a step")
     schedule: Annotated[str, Words(SCHEDULES, "how the learning rate changes")]
     weight_decay: Annotated[float, AfterValidator(safe)] = Field(ge=0, lt=1, description="pull of weights towards 0")
-    augment: list[Annotated[str, Words({}, "a change")]] = Field(
-        max_length=0, description="random changes of the training images; none exist yet"
+    augment: list[Annotated[str, Words(AUGMENTATIONS, "a random distortion")]] = Field(
+        max_length=10, description="random distortions of the training images, each at most once"
     )
     average: Annotated[str, Words(AVERAGES, "which weights are kept: the last ones or an average")]
     batch_size: int = Field(ge=1, le=1_000_000, description="images a step")
@@ -83,6 +84,15 @@ class Train(Section):
         if bare != [False] * (len(bare) - 1) + [True]:
             raise ValueError("the last layer with weights, and only that, must be a bare affine: one output a class.")
         return layers
+
+    @field_validator("augment")
+    @classmethod
+    def each_once(cls, augment: list[str]) -> list[str]:
+        """No word comes twice."""
+        words = [text.partition(" ")[0] for text in augment]
+        if twice := {word for word in words if words.count(word) > 1}:
+            raise ValueError(f"{min(twice)} comes more than once; write each word at most once.")
+        return augment
 
     @model_validator(mode="after")
     def differences_need_digits(self) -> "Train":

@@ -1,7 +1,7 @@
 """From the settings of a training to a trained net: the one place where the parts of nn, fast and training meet."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from pipeline.nn.initializers import INITIALIZERS, initialize
 from pipeline.nn.losses import LOSSES
 from pipeline.nn.net import Draw, build
 from pipeline.nn.random import Stream
+from pipeline.training.augment import Distortion
 from pipeline.training.averages import AVERAGES
 from pipeline.training.checkpoints import Checkpoints, State
 from pipeline.training.loop import BLOCK, DROPOUT_STREAM, WEIGHTS_STREAM, History, Measured, fit, plan
@@ -28,6 +29,7 @@ from pipeline.training.optimizers import OPTIMIZERS
 from pipeline.training.schedules import SCHEDULES
 
 Labelled = tuple[Array, Array]  # images (N, ...) and class indices (N,)
+DISTORTED = 1 << 22  # pixels of images distorted at a time
 CURVES = ("losses", "accuracies")  # of a saved state; the rest are vectors
 
 
@@ -35,7 +37,7 @@ class Trainer:
     """A net, its data and its settings (the keys of section `train` of params.yaml).
 
     Where the first layer is affine, `order` is the order of the pixels, and of their weights, during the training: see
-    pipeline.fast.pixels. Files have the order of the images.
+    pipeline.fast.pixels. Files have the order of the images. Distorted images have no order: too few pixels stay dark.
     """
 
     def __init__(
@@ -47,9 +49,10 @@ class Trainer:
         self.about = {key: settings[key] for key in ("layers", "arithmetic", "loss", "batch_size")}
         self.about |= {"input_shape": list(shape), "classes": classes}
         images, others, white = together(train[0], held_out[0])
+        self.distortion = distortion(settings["augment"], shape, settings["seed"], white)
         net = build(settings["layers"], shape, classes, settings["batch_size"], white)
         self.net, self.shapes, self.order = fast(net), net.shapes, None
-        if net.words[0][0] == "affine" and settings["gradient"] == "backprop":
+        if net.words[0][0] == "affine" and settings["gradient"] == "backprop" and not self.distortion:
             self.net, self.order = affine_prefix(self.net), brightest_first(images)
             images, others = (np.take(part, self.order, axis=1) for part in (images, others))
         self.train, self.held_out = (images, train[1]), (others, held_out[1])
@@ -57,6 +60,7 @@ class Trainer:
         self.optimizer, self.schedule = made(OPTIMIZERS, settings["optimizer"]), made(SCHEDULES, settings["schedule"])
         start, stream = made(INITIALIZERS, settings["initializer"]), Stream(settings["seed"], WEIGHTS_STREAM)
         self.weights = initialize(self.shapes, start, stream).astype(self.ops.dtype)
+        self.weights = self.turned(self.weights)
         self.slots, self.averaged = self.optimizer.start(self.weights), self.weights
 
     def fit(self, watch: Callable[[History], None], checkpoints: Checkpoints, stopping: Stopping) -> History:
@@ -97,17 +101,26 @@ class Trainer:
 
         def run(batches: Array, done: int) -> Array:
             losses = np.empty(len(batches))
-            for i, batch in enumerate(batches):
-                losses[i] = gradient(self.images(batch), labels[batch], self.draw(done + i))
+            for i, x in enumerate(self.images(batches, done)):
+                losses[i] = gradient(x, labels[batches[i]], self.draw(done + i))
                 self.update(grads, done + i)
             return losses
 
         return run
 
-    def images(self, batch: Array) -> Array:
-        """The images (B, k) of a batch of indices."""
-        images = self.train[0].take(batch, axis=0, mode="clip")
-        return images if self.order is None else lit(images)
+    def images(self, batches: Array, done: int) -> Iterator[Array]:
+        """The images (B, k) of each batch, after so many steps; many are distorted at once, as few cost as much."""
+        images = self.train[0]
+        if not self.distortion:
+            for batch in batches:
+                found = images.take(batch, axis=0, mode="clip")
+                yield found if self.order is None else lit(found)
+            return
+        most = max(DISTORTED // (batches.shape[1] * images.shape[1]), 1)
+        for start in range(0, len(batches), most):
+            block = batches[start : start + most]
+            numbers = self.plan.numbers(block, done + start)
+            yield from self.distortion.render(images[block.reshape(-1)], numbers.reshape(-1)).reshape(*block.shape, -1)
 
     def gradient(self, grads: Array) -> Gradient:
         """What `gradient` in the settings means, bound to the weights and `grads`."""
@@ -145,7 +158,7 @@ class Trainer:
     def seconds(self) -> float:
         """About how long the gradients of the whole run will take, from a trial of one or of a loss in it."""
         indices = np.arange(self.plan.images)[: self.settings["batch_size"]]
-        given = self.images(indices), self.train[1][indices], self.draw(0)
+        given = next(self.images(indices[None], 0)), self.train[1][indices], self.draw(0)
         numerical = self.settings["gradient"].startswith("numerical")
         if numerical and has_structure(self.net, self.settings["loss"]):
             trial, trials = self.gradient(np.empty_like(self.weights)), 1
@@ -183,6 +196,16 @@ class Trainer:
         self.weights, self.averaged = (self.turned(state[name]) for name in ("weights", "averaged"))
         self.slots = {name: self.turned(state[f"slot_{name}"]) for name in self.slots}
         return History(state["losses"].tolist(), [Measured(*row) for row in state["accuracies"].tolist()])
+
+
+def distortion(words: list[str], shape: tuple[int, ...], seed: int, white: int | None) -> Distortion | None:
+    """What train.augment says, if anything. Raises PipelineError where images are no pixels: `white` is None."""
+    if words and white is None:
+        raise PipelineError(
+            f"train.augment is [{', '.join(words)}], but augment needs pixels: bytes, or float32 of whole 255ths; "
+            "set convert.features=pixels, or train.augment=[]."
+        )
+    return Distortion(words, shape[1:], seed) if words else None
 
 
 def require_better_than_guessing(history: History, per_epoch: int, guessing: float, classes: int) -> None:
