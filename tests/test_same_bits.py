@@ -16,12 +16,14 @@ import short_run
 # Of tools/short_run.py in exact arithmetic. Change them only with a change that is meant to change numbers, after
 # tools/other_machines.sh has shown that the new ones are the same everywhere too.
 GOLDEN = {
-    "sigmoid": "001e30a3234c4e3b",
-    "tanh": "2261d6fdd3d68be9",
-    "relu": "fbb08aa72a88b1f7",
-    "cnn": "7e760528fa56e949",
-    "softmax": "f668728840a36900",
-    "svm": "782446e14f9125e0",
+    "sigmoid": "7400e65b122df102",
+    "tanh": "93dea5fcc9e358aa",
+    "relu": "550f33661fd80816",
+    "one image": "f53bece4d8a61824",
+    "cnn": "726e52982ebb2753",
+    "lenet": "083d39170b1e9f66",
+    "softmax": "d77e6d1bbe558ae4",
+    "svm": "db434dddefcf9876",
 }
 
 CONFIGURATION = np.show_config(mode="dicts")

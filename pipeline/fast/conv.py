@@ -27,7 +27,7 @@ def conv_block(at: Place, plain: Layer, padding: int, pool: int, rectified: bool
     channels, rows, columns = as_image(at.shape)
     filters, _, k, _ = plain.weights["W"]
     bits, p, q = plain.bits, pool, k + pool - 1
-    m = p if at.first else 1  # rows of the result that one product yields
+    m = p if at.first and p <= k else 1  # rows of the result that one product yields; more zeros in S for larger cells
     high, wide = (side // p for side in plain.shape[1:])
 
     def moved(S: Array) -> list[Array]:

@@ -65,10 +65,10 @@ def build(words: Sequence[str], shape: tuple[int, ...], classes: int, batch: int
     at = Place(shape, batch, white and 255 / white, bytes=white is not None, first=True)
     layers, parsed, places = [], [], []
     for i, text in enumerate(words):
-        word, numbers = read(text, LAYERS)
-        if word == "affine" and not numbers[0]:
-            numbers = (classes,)
         try:
+            word, numbers = read(text, LAYERS)
+            if word == "affine" and not numbers[0]:
+                numbers = (classes,)
             layers.append(LAYERS[word].make(at, *numbers))
         except ValueError as error:
             raise PipelineError(f"train.layers[{i}] is {text!r}: {error}; choose other layers.") from None

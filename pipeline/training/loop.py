@@ -13,7 +13,7 @@ from pipeline.nn.random import Stream
 
 # separate streams: a new batch size leaves the first weights alone
 WEIGHTS_STREAM, BATCHES_STREAM, DROPOUT_STREAM, AUGMENT_STREAM = 0, 1, 2, 3
-BLOCK = 100  # steps taken at once at most, so that progress shows and a signal is heeded
+BLOCK = 128  # steps taken at once at most, so that progress shows and a signal is heeded
 
 
 class Plan(NamedTuple):

@@ -11,6 +11,7 @@ from pipeline.base.errors import PipelineError
 from pipeline.base.signals import Stopping
 from pipeline.base.words import made, read
 from pipeline.fast.differences import differences, has_structure
+from pipeline.fast.one_image import one_image
 from pipeline.fast.pixels import affine_prefix, brightest_first, lit, reordered
 from pipeline.fast.rewrite import fast
 from pipeline.nn.arithmetic import ARITHMETICS
@@ -85,7 +86,8 @@ class Trainer:
             checkpoints.keep(done, lambda: self.state(history))
 
         most = BLOCK if self.settings["gradient"] == "backprop" else 1  # a step by differences can take minutes
-        return fit(self.plan, self.steps(), self.measure, after, history, most)
+        with np.errstate(over="ignore", invalid="ignore"):  # a loss that is no number is told once, in one line
+            return fit(self.plan, self.steps(), self.measure, after, history, most)
 
     @property
     def result(self) -> Array:
@@ -96,8 +98,14 @@ class Trainer:
 
     def steps(self) -> Callable[[Array, int], Array]:
         """What takes the steps of batches (m, B), so many having been taken before, and returns their losses."""
+        images, labels = self.train
+        if self.steps_are_single():
+            run_single = one_image(self.ops, self.net, self.weights, images, labels)
+            return lambda batches, done: run_single(
+                batches[:, 0], np.array([self.rate(done + i) for i in range(len(batches))])
+            )
         grads = np.empty_like(self.weights)
-        gradient, labels = self.gradient(grads), self.train[1]
+        gradient = self.gradient(grads)
 
         def run(batches: Array, done: int) -> Array:
             losses = np.empty(len(batches))
@@ -107,6 +115,12 @@ class Trainer:
             return losses
 
         return run
+
+    def steps_are_single(self) -> bool:
+        """Whether fast.one_image can take the steps: plain gradient descent on one image each."""
+        plain = {"batch_size": 1, "gradient": "backprop", "optimizer": "sgd", "weight_decay": 0, "average": "none"}
+        made_for = has_structure(self.net, self.settings["loss"]) and read(self.settings["loss"], LOSSES)[1] == (0,)
+        return made_for and not self.distortion and all(self.settings[key] == value for key, value in plain.items())
 
     def images(self, batches: Array, done: int) -> Iterator[Array]:
         """The images (B, k) of each batch, after so many steps; many are distorted at once, as few cost as much."""
@@ -131,9 +145,14 @@ class Trainer:
         gradient: Gradient = GRADIENTS[word].make(self.ops, self.net, self.loss, self.weights, grads, *numbers)
         return gradient
 
+    def rate(self, done: int) -> float:
+        """The learning rate of the next step, after so many."""
+        share = self.schedule(done / self.plan.iterations, done // self.plan.per_epoch)
+        return float(self.settings["learning_rate"] * share)
+
     def update(self, grads: Array, done: int) -> None:
         """Change the weights by the gradient, after so many steps; weights decay as in Loshchilov & Hutter 2019."""
-        rate = self.settings["learning_rate"] * self.schedule(done / self.plan.iterations, done // self.plan.per_epoch)
+        rate = self.rate(done)
         if self.settings["weight_decay"]:
             self.weights *= 1 - rate * self.settings["weight_decay"]
         self.optimizer.update(self.weights, grads, self.slots, rate)
