@@ -19,7 +19,7 @@ GOLDEN = {
     "sigmoid": "7400e65b122df102",
     "tanh": "93dea5fcc9e358aa",
     "relu": "550f33661fd80816",
-    "one image": "f53bece4d8a61824",
+    "single": "f53bece4d8a61824",
     "cnn": "726e52982ebb2753",
     "lenet": "083d39170b1e9f66",
     "softmax": "d77e6d1bbe558ae4",

@@ -37,7 +37,7 @@ NETS = {
         "layers": ["affine 50", "relu", "dropout 0.2", "affine"], "initializer": "he", "optimizer": "adam",
         "learning_rate": 0.001, "schedule": "cosine", "weight_decay": 0.01, "loss": "cross_entropy 0.1",
     },
-    "one image": {"layers": ["affine 20", "tanh", "affine"], "initializer": "glorot", "batch_size": 1},
+    "single": {"layers": ["affine 20", "tanh", "affine"], "initializer": "glorot", "batch_size": 1},
     "cnn": {
         "layers": CNN, "initializer": "he", "batch_size": 20,
         "augment": ["shift 1", "affine 10 0.1 0.1", "elastic 0.9 5"],
