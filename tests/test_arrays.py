@@ -256,7 +256,7 @@ def test_a_missing_description_says_what_to_run(tmp_path):
 def test_a_title_that_a_terminal_would_obey_is_refused(raw, title):
     about = json.loads((raw / "dataset.json").read_text())
     (raw / "dataset.json").write_text(json.dumps(about | {"title": title}))
-    with pytest.raises(PipelineError, match=r"what it says of itself has '.*' for title; fetch it again") as refused:
+    with pytest.raises(PipelineError, match=r"title: .*printable.*; fetch it again") as refused:
         load_raw(raw)
     assert str(refused.value).isprintable()
 

@@ -48,7 +48,7 @@ FORGED = [
     ("params.layers", ["a"] * 1000, "params.layers: "),
     ("params.layers", [["affine"]], "params.layers: "),
     ("net.classes", 0, "net.classes: "),
-    ("code", None, "code: "),
+    ("sha256", None, "sha256: "),
     ("curves", {"loss.csv": 1}, "curves.loss.csv: "),
     ("more", 1, "more: "),
 ]
@@ -75,7 +75,9 @@ def test_a_forged_description_is_refused_where_it_is_wrong(place, value, problem
     assert len(line) < 500
 
 
-@pytest.mark.parametrize("part", ["net", "params", "data", "code", *(f"data.{key}" for key in Converted.model_fields)])
+@pytest.mark.parametrize(
+    "part", ["net", "params", "data", "sha256", *(f"data.{key}" for key in Converted.model_fields)]
+)
 def test_a_description_that_lacks_something_is_refused(part):
     about = trained((28, 28))
     *parents, key = part.split(".")

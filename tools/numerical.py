@@ -2,16 +2,15 @@
 
 import numpy as np
 import tutorial
-from pipeline.nn.weights import views
 from works import timed
 
-from pipeline.fast import structured
-from pipeline.nn import build
+from pipeline.fast import differences
 from pipeline.nn.arithmetic import ARITHMETICS
 from pipeline.nn.check import difference
 from pipeline.nn.gradients import backprop
 from pipeline.nn.initializers import initialize, normal
-from pipeline.nn.losses import softmax_cross_entropy
+from pipeline.nn.losses import cross_entropy
+from pipeline.nn.net import build, views
 from pipeline.nn.random import Stream
 
 TITLE = "the whole numerical gradient of 784-50-10, 100 images, float64"
@@ -22,17 +21,17 @@ SHOTS, SAMPLE = 9, 100  # weights of each array that stand for the tutorials' 39
 def numerical_gradients(images, labels):
     """(way, median, spread) in microseconds a gradient."""
     ops, x = ARITHMETICS["float64"], images.astype(np.float64)
-    model = build("two_layer", ops, (784,), 10, hidden=50, activation="sigmoid")
-    weights = initialize(model.shapes, normal(0.01), Stream(1))
+    net = build(["affine 50", "sigmoid", "affine"], (1, 28, 28), 10, len(images))
+    weights = initialize(net.shapes, normal(0.01), Stream(1))
     grads, exact = np.empty_like(weights), np.empty_like(weights)
-    backprop(ops, model, softmax_cross_entropy, weights, exact)(x, labels)
-    ours = structured.structured(ops, model, weights, grads, STEP, "sigmoid")
-    theirs = tutorial.TwoLayerNet(views(weights, model.shapes))
+    backprop(ops, net, cross_entropy(0.0), weights, exact)(x, labels)
+    ours = differences.differences(ops, net, weights, grads, STEP, 0.0)
+    theirs = tutorial.TwoLayerNet(views(weights, net.shapes))
 
     def every():
-        structured.NEAR, kept = 0.0, structured.NEAR
+        differences.NEAR, kept = 0.0, differences.NEAR
         ours(x, labels)
-        structured.NEAR = kept
+        differences.NEAR = kept
 
     def sample():
         return theirs.numerical_gradient(x, np.eye(10)[labels], SAMPLE)
@@ -47,7 +46,7 @@ def numerical_gradients(images, labels):
         way()
         if difference(grads, exact) > 1e-7:
             raise SystemExit(f"{name}: not the gradient")
-    check = views(grads, model.shapes)
+    check = views(grads, net.shapes)
     for name, found in sample().items():
         if not np.allclose(found.flat[:SAMPLE], check[name].flat[:SAMPLE], atol=1e-6):  # its log(y + 1e-7) is not ours
             raise SystemExit(f"the tutorial's gradient of {name} is another")

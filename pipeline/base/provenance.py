@@ -104,7 +104,7 @@ def _code() -> dict[Path, str]:
 def _in_use(file: Path) -> bool:
     """Whether a file of the package is imported, or belongs to a module that is, as a style sheet does."""
     modules = [module for name, module in sys.modules.items() if name.partition(".")[0] in ("__main__", "pipeline")]
-    imported = {Path(module.__file__) for module in modules if module.__file__}
+    imported = {Path(source) for module in modules if (source := getattr(module, "__file__", None))}
     return file in imported or (file.suffix != ".py" and file.parent in {path.parent for path in imported})
 
 

@@ -32,7 +32,6 @@ from pipeline.nn.net import Draw, Net, forward, operands, size
 # is the most that the difference can be.
 NEAR = 2.0**-7
 HUGE = 600.0  # exp of it is far from overflow
-SIGNS = np.array([[1.0], [-1.0]])
 
 
 class Move(NamedTuple):
@@ -121,18 +120,26 @@ def fill(out: Array, x: Array, step: float, move: Move, a: Array, W: Array, logp
     share = x / most
     np.matmul(share.T, whole - cubic, out=out)
     out += (share * share * share).T @ cubic
-    for n, j in np.argwhere(far):
-        lit = np.flatnonzero(x[n])
-        up, down = (change(move.by(a[n, j], s) * u[:, n, j, None], logp[:, n]) for s in step * x[n, lit] * SIGNS)
-        out[lit, j] += up - down
+    for n in np.flatnonzero(far.any(axis=1)):
+        lit, units = np.flatnonzero(x[n]), np.flatnonzero(far[n])
+        s, ways = step * x[n, lit, None], u[:, n][:, units]
+        up, down = (change(move.by(a[n, units], moved), ways, logp[:, n]) for moved in (s, -s))
+        out[np.ix_(lit, units)] += up - down
 
 
-def change(moves: Array, logp: Array) -> Array:
-    """log(sum over classes of p exp(moves)), for moves (K, ...) of any size."""
-    after = logp + moves
-    p, most = np.exp(logp), after.max(axis=0)
-    terms = np.where(moves < 1, p * np.expm1(np.minimum(moves, 1)), np.exp(np.minimum(after, HUGE)) - p)
-    total = terms.sum(axis=0)
+def change(d: Array, u: Array, logp: Array) -> Array:
+    """log(sum over k of p[k] exp(d u[k])) for d (I, M) or (I, 1) of any size, u (K, M) and logp (K, 1)."""
+    p = np.exp(logp)
+    if np.abs(d).max(initial=0) * np.abs(u).max() < 0.5:  # the usual case: no term is far from 0
+        total: Array = np.zeros((len(d), u.shape[1]))
+        for share, way in zip(p, u, strict=True):
+            total += share * np.expm1(d * way)
+        np.log1p(total, out=total)
+        return total
+    moves, p, logp = d * u[:, None], p[..., None], logp[..., None]
+    terms = np.where(moves < 1, p * np.expm1(np.minimum(moves, 1)), np.exp(np.minimum(logp + moves, HUGE)) - p)
+    total, after = terms.sum(axis=0), logp + moves
+    most = after.max(axis=0)
     far = (total < -0.5) | (most > HUGE)  # else log1p has more digits
     result: Array = np.where(far, most + np.log(np.exp(after - most).sum(axis=0)), np.log1p(np.where(far, 0, total)))
     return result
