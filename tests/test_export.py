@@ -1,5 +1,6 @@
 """Other programs get the same net: every format holds it, and ONNX answers as it does."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -7,6 +8,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from by_hand import ROOT, must
+from needs import need
 from nets import LENET, SIGMOID, STACKS, a_file, a_net, a_stack, loaded, truth
 
 from pipeline.base.npz import read_npz
@@ -31,6 +34,12 @@ def model(request, tmp_path):
     return a_file(tmp_path / "weights.npz", *a_net(layers, arithmetic=arithmetic))
 
 
+@pytest.fixture
+def extras():
+    packages = ("onnx", "onnxruntime", "safetensors")
+    need(all(map(importlib.util.find_spec, packages)), f"exports; make extras installs {', '.join(packages)}")
+
+
 def test_npz_holds_the_arrays_alone(model, tmp_path):
     assert export(tmp_path, "net.npz", "--model", model).returncode == 0
     exported, (weights, _) = read_npz(tmp_path / "net.npz"), loaded(model)
@@ -45,8 +54,9 @@ def test_csv_is_a_table_an_array(model, tmp_path):
         np.testing.assert_array_equal(table, array.reshape(len(array), -1))
 
 
-def test_safetensors_holds_the_arrays_and_what_they_are(model, tmp_path):
-    safetensors = pytest.importorskip("safetensors", reason="the extra export is not installed")
+def test_safetensors_holds_the_arrays_and_what_they_are(extras, model, tmp_path):
+    import safetensors
+
     assert export(tmp_path, "net.safetensors", "--model", model).returncode == 0
     weights, about = loaded(model)
     with safetensors.safe_open(tmp_path / "net.safetensors", "np") as file:
@@ -65,9 +75,9 @@ def test_random_stacks_have_every_layer():
 
 
 @pytest.mark.parametrize("seed", range(STACKS))
-def test_onnx_answers_as_any_stack_of_layers_does(seed):
-    pytest.importorskip("onnx", reason="the extra export is not installed")
-    runtime = pytest.importorskip("onnxruntime", reason="the extra export is not installed")
+def test_onnx_answers_as_any_stack_of_layers_does(extras, seed):
+    import onnxruntime as runtime
+
     arithmetic, layout = [*ARITHMETICS][seed % 3], LAYOUTS[seed // 2 % 2]
     weights, about = a_net(a_stack(seed), arithmetic=arithmetic, layout=layout, normalize=seed % 4 != 3)
     form, largest = ((50, 784), (50, 1, 28, 28))[layout == "image"], 255 if about["data"]["normalize"] else 1
@@ -80,9 +90,9 @@ def test_onnx_answers_as_any_stack_of_layers_does(seed):
     assert np.ptp(logits, axis=0).max() > 0.01  # the images do differ to the net
 
 
-def test_onnx_holds_what_the_net_is(model, tmp_path):
-    runtime = pytest.importorskip("onnxruntime", reason="the extra export is not installed")
-    pytest.importorskip("onnx", reason="the extra export is not installed")
+def test_onnx_holds_what_the_net_is(extras, model, tmp_path):
+    import onnxruntime as runtime
+
     assert export(tmp_path, "net.onnx", "--model", model).returncode == 0
     session = runtime.InferenceSession(tmp_path / "net.onnx", providers=["CPUExecutionProvider"])
     assert json.loads(session.get_modelmeta().custom_metadata_map["about"]) == loaded(model)[1]
@@ -91,10 +101,8 @@ def test_onnx_holds_what_the_net_is(model, tmp_path):
 @pytest.mark.slow
 @pytest.mark.mnist
 @pytest.mark.parametrize("layers", [SIGMOID, LENET])
-def test_onnx_says_of_every_mnist_test_image_what_the_net_says(tmp_path, monkeypatch, mnist_mirror, layers):
-    pytest.importorskip("onnx", reason="the extra export is not installed")
-    runtime = pytest.importorskip("onnxruntime", reason="the extra export is not installed")
-    from by_hand import ROOT, must
+def test_onnx_says_of_every_mnist_test_image_what_the_net_says(extras, tmp_path, monkeypatch, mnist_mirror, layers):
+    import onnxruntime as runtime
 
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     monkeypatch.setenv("PIPELINE_MIRRORS", mnist_mirror)
