@@ -126,8 +126,9 @@ class Trainer:
         """The images (B, k) of each batch, after so many steps; many are distorted at once, as few cost as much."""
         images = self.train[0]
         if not self.distortion:
+            found = np.empty((batches.shape[1], images.shape[1]), images.dtype)  # used again by each batch
             for batch in batches:
-                found = images.take(batch, axis=0, mode="clip")
+                images.take(batch, axis=0, out=found, mode="clip")
                 yield found if self.order is None else lit(found)
             return
         most = max(DISTORTED // (batches.shape[1] * images.shape[1]), 1)
