@@ -257,6 +257,12 @@ def test_T6_a_pixel_or_a_weight_that_is_no_number_stops_training(tmp_path, spoil
     assert not list(tmp_path.glob("*.npz"))
 
 
+def test_T6_a_net_whose_sums_overflow_is_told_in_one_line_without_warnings(tmp_path):
+    deep = trainer(layers=["affine 5", "relu"] * 20 + ["affine"], initializer="normal 100", arithmetic="float32")
+    with pytest.raises(PipelineError, match="training diverged: the loss of iteration 1 is nan"):
+        finish(deep, tmp_path)
+
+
 def test_T6_weights_that_are_no_numbers_are_not_saved(tmp_path):
     from pipeline.model import save_model
 

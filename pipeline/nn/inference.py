@@ -25,6 +25,7 @@ def accuracy(ops: Arithmetic, net: Net, weights: Array, images: Array, labels: A
     """Share of `images` whose largest logit is their label's."""
     ops, w = ops.image_by_image(), operands(ops, net, weights)()
 
+    @np.errstate(over="ignore", invalid="ignore")  # a thread has its own; training tells a diverged net in one line
     def right(start: int) -> int:
         part = slice(start, start + BATCH)
         return int(np.count_nonzero(forward(ops, net, w, images[part])[0].argmax(axis=1) == labels[part]))
