@@ -8,10 +8,7 @@ from pipeline.base.errors import reports_errors
 from pipeline.base.provenance import Basis
 from pipeline.params import PARAMS_FILE, Convert, Overrides, ParamsFile, load_params
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
 @reports_errors
 def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     """Convert data/raw to data/processed/dataset.npz.
@@ -43,4 +40,4 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
 
 
 if __name__ == "__main__":
-    app()
+    typer.run(main)

@@ -9,10 +9,7 @@ from pipeline.base.errors import reports_errors
 from pipeline.base.provenance import Basis
 from pipeline.params import PARAMS_FILE, Download, Overrides, ParamsFile, load_params
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
 @reports_errors
 def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     """Fetch the four files of a data set into data/raw, where they are not there already.
@@ -46,4 +43,4 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
 
 
 if __name__ == "__main__":
-    app()
+    typer.run(main)

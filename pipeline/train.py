@@ -11,10 +11,7 @@ from pipeline.params import PARAMS_FILE, Overrides, ParamsFile, load_params
 CHECKPOINT_SECONDS = 30.0
 CODE = ("base", "fast", "nn", "training", "model.py", "train.py")  # what decides the weights
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
 @reports_errors
 def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     """Train on data/processed/dataset.npz; write weights and curves to data/model.
@@ -57,4 +54,4 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
 
 
 if __name__ == "__main__":
-    app()
+    typer.run(main)

@@ -182,7 +182,7 @@ def test_a_commit_and_its_experiments_are_compared(tmp_path: Path) -> None:
     subprocess.run(
         ["dvc", "exp", "run", "--quiet", *target], cwd=clone.folder.parents[1], env=clone.environment, check=True
     )
-    command = ["python", "-m", "pipeline.commands.compare"]
+    command = ["python", "-m", "pipeline", "compare"]
     done = subprocess.run(command, cwd=clone.folder, env=clone.environment, capture_output=True, text=True, check=True)
     assert set(done.stdout.split(": ")[0].split(", ")) == {"HEAD", "wide"}
     assert done.stderr == "skipped: later (queued)\n"
@@ -193,7 +193,7 @@ def test_a_commit_and_its_experiments_are_compared(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_an_unknown_revision_is_one_line(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
-    command = [sys.executable, "-m", "pipeline.commands.compare", "nowhere"]
+    command = [sys.executable, "-m", "pipeline", "compare", "nowhere"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.startswith("error: nothing to compare: nowhere (")
@@ -201,7 +201,7 @@ def test_an_unknown_revision_is_one_line(tmp_path: Path) -> None:
 
 
 def test_outside_a_repository_is_one_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pipeline.commands.compare"]
+    command = [sys.executable, "-m", "pipeline", "compare"]
     done = subprocess.run(
         command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
     )

@@ -24,7 +24,7 @@ LAYOUTS = ["flat", "image"]
 
 
 def export(folder, *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pipeline.commands.export", *map(str, arguments)]
+    command = [sys.executable, "-m", "pipeline", "export", *map(str, arguments)]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 
@@ -134,7 +134,7 @@ def test_a_format_must_be_named(model, tmp_path):
 @pytest.mark.parametrize("package", ["onnx", "safetensors"])
 def test_a_missing_package_is_named_in_one_line(model, tmp_path, package):
     code = f"import sys; sys.modules[{package!r}] = sys.modules[{package + '.numpy'!r}] = None\n"
-    code += "from pipeline.commands.export import app; app()"
+    code += "import typer; from pipeline.commands.export import main; typer.run(main)"
     command = [sys.executable, "-c", code, f"net.{package}", "--model", str(model)]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert run.returncode == 1

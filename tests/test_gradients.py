@@ -116,7 +116,7 @@ def test_the_check_notices_one_wrong_derivative(array):
 
 def test_the_command_prints_a_table_and_fails_beyond_the_tolerance():
     done = subprocess.run(
-        [sys.executable, "-m", "pipeline.commands.gradcheck", "--side", "6", "--tolerance", "1e-15"],
+        [sys.executable, "-m", "pipeline", "gradcheck", "--side", "6", "--tolerance", "1e-15"],
         capture_output=True,
         text=True,
     )

@@ -26,7 +26,7 @@ def drawing(digit: int) -> Image.Image:
 
 
 def predict(folder: Path, *arguments: object, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "pipeline.commands.predict", *map(str, arguments)]
+    command = [sys.executable, "-m", "pipeline", "predict", *map(str, arguments)]
     return subprocess.run(command, cwd=folder, input=stdin, capture_output=True)
 
 

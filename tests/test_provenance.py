@@ -119,6 +119,7 @@ def edit():
     params.write_text(params.read_text().replace({old!r}, {new!r}))
 """
 BEGUN = """
+import typer
 from pipeline import {stage} as stage
 from pipeline.base.provenance import Basis
 def read(basis, load, read=Basis.read):
@@ -126,7 +127,7 @@ def read(basis, load, read=Basis.read):
     edit()
     return settings
 Basis.read = read
-stage.app()
+typer.run(stage.main)
 """
 EDITS = {
     "download": ("dataset: digits", "dataset: mnist"),

@@ -9,7 +9,7 @@ from clone import Clone, stages_run
 from pipeline.commands import verify
 
 DIGITS = "examples/digits/dvc.yaml"
-VERIFY = ["python", "-m", "pipeline.commands.verify", DIGITS]
+VERIFY = ["python", "-m", "pipeline", "verify", DIGITS]
 
 
 def test_a_project_below_the_root_of_its_repository_is_found_and_its_raw_files_are_used(

@@ -31,7 +31,7 @@ def run(folder: Path, stage: str, *overrides: str) -> subprocess.CompletedProces
 
 
 STRUCK = """
-import os, signal, sys
+import os, signal, sys, typer
 from pipeline import train
 from pipeline.training.progress import Progress
 say, number, left, train.CHECKPOINT_SECONDS = Progress.write, *[int(sys.argv.pop(1)) for _ in range(3)]
@@ -44,7 +44,7 @@ def write(_, *line, **where):
 Progress.write = write
 if number != signal.SIGKILL:
     signal.signal(number, signal.SIG_DFL)  # even where these tests run under nohup
-train.app()
+typer.run(train.main)
 """
 
 

@@ -22,11 +22,13 @@ from typing import NoReturn
 
 import naive_download
 import tqdm
+import typer
 
 from pipeline.report import results
 
 STAGES = {
-    stage: importlib.import_module(f"pipeline.{stage}").app for stage in ("download", "convert", "train", "evaluate")
+    stage: functools.partial(typer.run, importlib.import_module(f"pipeline.{stage}").main)
+    for stage in ("download", "convert", "train", "evaluate")
 }
 
 

@@ -11,13 +11,10 @@ import typer
 from pipeline.base.errors import PipelineError, one_line, printable, reports_errors
 from pipeline.report.comparison import Run, comparison, ranked
 
-app = typer.Typer(add_completion=False)
-
 FILES = [Path(file) for file in ("params.yaml", "data/evaluation/metrics.json", "data/model/accuracy.csv")]
 REMAKE = "run dvc repro there"
 
 
-@app.command()
 @reports_errors
 def main(
     revisions: Annotated[list[str] | None, typer.Argument(help="Commits, branches or experiments.")] = None,
@@ -114,7 +111,3 @@ def git(*arguments: str) -> str:
     if done.returncode:
         raise PipelineError(f"git says: {done.stderr.strip()}; runs are compared inside the project's repository.")
     return done.stdout.removesuffix("\n")
-
-
-if __name__ == "__main__":
-    app()

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 OPSET, IR = 17, 8  # of ONNX, both of 2022: old enough for whatever reads it
 PRODUCER = "reproducible-mnist-pipeline"
 
-app = typer.Typer(add_completion=False)
-
 
 class Format(StrEnum):
     """What an export is made of."""
@@ -31,7 +29,6 @@ class Format(StrEnum):
     csv = "csv"
 
 
-@app.command()
 @reports_errors
 def main(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write; for csv a folder.")],
@@ -184,7 +181,3 @@ OPERATORS: dict[str, Callable[..., list[Step]]] = {
 def missing(package: str) -> PipelineError:
     """A package that the pipeline itself can do without."""
     return PipelineError(f'{package} is not installed: pip install "{PRODUCER}[export]", or pip install {package}.')
-
-
-if __name__ == "__main__":
-    app()

@@ -10,10 +10,7 @@ from pipeline.params import PARAMS_FILE, Overrides, ParamsFile
 
 DISTORTED = 10  # pictures of each digit
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
 @reports_errors
 def main(
     out: Annotated[Path, typer.Argument(help="Where the picture goes.")] = Path("data/features.png"),
@@ -48,7 +45,3 @@ def main(
     write_bytes(out, rows(shown, about["class_names"]))
     names = dict.fromkeys(name.split()[0] for name in shown)
     typer.echo(printable(f"{', '.join(names)} of {len(digits)} images: {out}"))
-
-
-if __name__ == "__main__":
-    app()

@@ -4,10 +4,7 @@ import typer
 
 from pipeline.base.errors import PipelineError, reports_errors
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
 @reports_errors
 def main(
     tolerance: float = typer.Option(1e-6, min=0.0, help="Largest relative error allowed."),
@@ -31,7 +28,3 @@ def main(
     if not worst <= tolerance:
         raise PipelineError(f"backpropagation is off by {worst:.1e}, more than {tolerance:.1e}; see the table above.")
     typer.echo(f"Backpropagation is right: no derivative is off by more than {worst:.1e}.")
-
-
-if __name__ == "__main__":
-    app()

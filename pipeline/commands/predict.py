@@ -22,10 +22,7 @@ BATCH = 1000  # pictures classified at a time
 SEEN = "What the net saw"
 MARK = b"Title\0" + SEEN.encode()  # of the PNG that --show makes (PNG specification, tEXt)
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
 @reports_errors
 def main(
     pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE", help="Files or folders; - is stdin.")],
@@ -153,7 +150,3 @@ def lines(answers: list[dict[str, Any]]) -> Iterator[str]:
     for answer in answers:
         told = "   ".join(f"{one['class']:{word}} {one['probability']:6.1%}" for one in answer["classes"])
         yield printable(f"{answer['picture']:{name}}  {told}") + "\n"
-
-
-if __name__ == "__main__":
-    app()

@@ -7,10 +7,7 @@ import typer
 
 from pipeline.base.errors import reports_errors
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
 @reports_errors
 def main() -> None:
     """Print the JSON Schema of params.yaml, which its first line names to editors.
@@ -33,7 +30,3 @@ def json_schema() -> dict[str, Any]:
         "required": list(sections),
         "additionalProperties": False,
     }
-
-
-if __name__ == "__main__":
-    app()

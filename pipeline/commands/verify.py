@@ -13,10 +13,7 @@ from pipeline.base.errors import PipelineError, reports_errors
 
 DIGITS = "examples/digits/dvc.yaml"
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
 @reports_errors
 def main(
     pipelines: Annotated[list[str] | None, typer.Argument(help="Which dvc.yaml; without any, both.")] = None,
@@ -77,7 +74,3 @@ def call(folder: Path, *command: str, mirror: str = "") -> None:
         environment[f"DVC_{place}_DIR"] = str(folder.parent)
     if subprocess.run(command, cwd=folder, env=environment).returncode:  # noqa: S603  # our own commands only
         raise PipelineError(f"'{' '.join(command)}' failed in {folder}; what it said is above.")
-
-
-if __name__ == "__main__":
-    app()

@@ -7,15 +7,12 @@ import typer
 
 from pipeline.base.errors import reports_errors
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
 @reports_errors
 def main(
     model: Annotated[Path, typer.Option(metavar="PATH", help="The model file.")] = Path("data/model/weights.npz"),
 ) -> None:
-    """Print name, shape, type, range and norm of each array of the trained net; pipeline.commands.export writes them.
+    """Print name, shape, type, range and norm of each array of the trained net; pipeline export writes them.
 
     Example: pipeline weights --model data/model/weights.npz
     """
@@ -30,7 +27,3 @@ def main(
     for name, a in net.weights.items():
         shape = " x ".join(map(str, a.shape))
         typer.echo(f"{name:8}{shape:>16}{a.dtype!s:>10}{a.min():12.4g}{a.max():12.4g}{np.linalg.norm(a):12.4g}")
-
-
-if __name__ == "__main__":
-    app()
