@@ -32,9 +32,7 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     (raw / "dataset.json").unlink(missing_ok=True)  # until all four are there, nothing says what they are
     mirrors = [*split_urls(os.environ.get("PIPELINE_MIRRORS", "")), *dataset.mirrors]
     sources = {file.name: fetch(file, raw, mirrors) for file in dataset.files.values()}
-    files = {
-        role: {"name": file.name, "bytes": file.bytes, "sha256": file.sha256} for role, file in dataset.files.items()
-    }
+    files = {role: file._asdict() for role, file in dataset.files.items()}
     about = {key: value for key, value in dataset._asdict().items() if key != "mirrors"}
     with basis.unaltered():
         write_json(raw / "dataset.json", about | {"name": name, "files": files})

@@ -13,7 +13,7 @@ from pipeline.base.errors import PipelineError
 from pipeline.base.provenance import sha256
 from pipeline.datasets import arrays as a
 from pipeline.datasets.idx import read_idx, write_idx
-from pipeline.datasets.raw import load_mnist, load_raw
+from pipeline.datasets.raw import arrange, load_mnist, load_raw
 
 images = arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 5), st.integers(1, 5)))
 
@@ -45,8 +45,9 @@ def test_one_hot_and_back(labels):
 @given(images)
 def test_the_layouts_hold_the_same_numbers(pixels):
     n, *shape = pixels.shape
-    assert a.as_images(pixels).shape == (n, 1, *shape)
-    np.testing.assert_array_equal(a.as_pictures(a.flatten(pixels), shape), pixels)
+    flat, images = (arrange(a.Split(pixels, np.zeros(n)), None, "pixels", False, flat).images for flat in (True, False))
+    assert images.shape == (n, 1, *shape)
+    np.testing.assert_array_equal(a.as_pictures(flat, shape), pixels)
 
 
 def test_a_saved_dataset_reads_back_with_what_it_says_of_itself(tmp_path):

@@ -55,7 +55,7 @@ def report(folder: Path, names: Sequence[str] = "0123456789", **net) -> tuple[Pa
     rng = np.random.default_rng(0)
     seen = about["data"]["feature_shape"]
     answers = Answers(rng.random((9, *seen)), np.arange(9), rng.dirichlet(np.ones(10), 9), list(names), 0.5)
-    text = page(answers, 0.5, CURVES, np.arange(5), rng.normal(size=(4, *seen)), weights, about)
+    text = page(answers, CURVES, np.arange(5), rng.normal(size=(4, *seen)), weights, about)
     (folder / "report.html").write_bytes(text)
     return folder / "report.html", a_file(folder / "weights.npz", weights, about)
 

@@ -36,7 +36,7 @@ def report(shape=(8, 8), names="0123456789", count=60, units=12, mistakes=25, la
     labels, shares = rng.integers(0, len(names), count), rng.dirichlet(np.ones(len(names)), count)
     answers = Answers(rng.random((count, *shape)), labels, shares, list(names), 0.5)
     worst = worst_mistakes(labels, shares, mistakes)
-    return page(answers, 0.5, CURVES, worst, rng.normal(size=(units, *shape)), weights, about).decode()
+    return page(answers, CURVES, worst, rng.normal(size=(units, *shape)), weights, about).decode()
 
 
 class Elements(HTMLParser):

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -82,25 +83,17 @@ def safetensors_file(net: "Classifier") -> bytes:
     """The arrays by name, in the dtype that the net computes with."""
     import numpy as np
 
-    try:
-        from safetensors.numpy import save  # type: ignore[import-not-found,unused-ignore]
-    except ImportError:
-        raise missing("safetensors") from None
     arrays = {name: np.ascontiguousarray(array) for name, array in net.weights.items()}
-    return bytes(save(arrays, metadata={"about": about(net)}))
+    return bytes(optional("safetensors.numpy").save(arrays, metadata={"about": about(net)}))
 
 
 def onnx_file(net: "Classifier") -> bytes:
     """The net as an ONNX graph in float32; the same bytes for the same net."""
     import numpy as np
 
-    try:
-        import onnx  # type: ignore[import-not-found,unused-ignore]
-        from onnx import helper, numpy_helper
-    except ImportError:
-        raise missing("onnx") from None
     from pipeline.nn.net import build
 
+    onnx, helper, numpy_helper = map(optional, ("onnx", "onnx.helper", "onnx.numpy_helper"))
     described, flat = net.about["net"], net.about["data"]["layout"] == "flat"
     shape, classes = described["input_shape"], described["classes"]
     chain = steps(build(described["layers"], tuple(shape), classes), flat)
@@ -178,6 +171,11 @@ OPERATORS: dict[str, Callable[..., list[Step]]] = {
 }
 
 
-def missing(package: str) -> PipelineError:
-    """A package that the pipeline itself can do without."""
-    return PipelineError(f'{package} is not installed: pip install "{PRODUCER}[export]", or pip install {package}.')
+def optional(module: str) -> Any:
+    """A module of a package that only an export needs. Raises PipelineError where it is not installed."""
+    try:
+        return import_module(module)
+    except ImportError:
+        package = module.partition(".")[0]
+        advice = f'pip install "{PRODUCER}[export]", or pip install {package}'
+        raise PipelineError(f"{package} is not installed: {advice}.") from None

@@ -52,16 +52,6 @@ def class_indices(labels: Array) -> Array:
     return (labels.argmax(axis=1) if labels.ndim == 2 else labels).astype(np.intp)
 
 
-def as_images(images: Array) -> Array:
-    """(N, Y, X) as (N, 1, Y, X): one channel."""
-    return images[:, None]
-
-
-def flatten(images: Array) -> Array:
-    """(N, ...) as (N, D)."""
-    return images.reshape(len(images), -1)
-
-
 def as_pictures(images: Array, shape: Sequence[int]) -> Array:
     """(N, ...) as (N, Y, X), for people to look at."""
     return images.reshape(len(images), *shape)

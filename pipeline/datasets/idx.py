@@ -26,7 +26,7 @@ BLOCK = 1 << 18  # bytes read or inflated at a time
 REMAKE = "delete it and fetch it again: python -m pipeline.download"
 
 
-class Layout(NamedTuple):
+class Header(NamedTuple):
     """What an IDX header says."""
 
     dtype: np.dtype[np.generic]
@@ -44,19 +44,19 @@ def decode_idx(data: bytes | bytearray | memoryview, where: str) -> Array:
 
     Raises PipelineError, naming the file `where`, unless `data` is exactly one array.
     """
-    layout = read_header(data, where)
-    if len(data) != layout.size:
-        expected = f"{layout.size} bytes for {layout.dtype.name} of shape {layout.shape}"
-        raise unsound(where, expected, f"{'only ' if len(data) < layout.size else ''}{len(data)}")
+    header = read_header(data, where)
+    if len(data) != header.size:
+        expected = f"{header.size} bytes for {header.dtype.name} of shape {header.shape}"
+        raise unsound(where, expected, f"{'only ' if len(data) < header.size else ''}{len(data)}")
     try:
-        array = np.ndarray(layout.shape, layout.dtype, data, layout.start)
+        array = np.ndarray(header.shape, header.dtype, data, header.start)
     except ValueError as error:  # no elements, but sizes beyond what NumPy can multiply
-        raise unsound(where, "a shape that NumPy can hold", f"{layout.shape} ({error})") from None
-    return array.astype(layout.dtype.newbyteorder("="), copy=False)
+        raise unsound(where, "a shape that NumPy can hold", f"{header.shape} ({error})") from None
+    return array.astype(header.dtype.newbyteorder("="), copy=False)
 
 
-def read_header(data: bytes | bytearray | memoryview, where: str) -> Layout:
-    """The layout that the first bytes of `data` promise."""
+def read_header(data: bytes | bytearray | memoryview, where: str) -> Header:
+    """The header at the start of `data`."""
     if len(data) < 4:
         raise unsound(where, "an IDX header of at least 4 bytes", f"{len(data)} bytes")
     zeros, code, dimensions = bytes(data[:2]), data[2], data[3]
@@ -70,7 +70,7 @@ def read_header(data: bytes | bytearray | memoryview, where: str) -> Layout:
     if len(data) < start:
         raise unsound(where, f"{dimensions} sizes in a header of {start} bytes", f"only {len(data)} bytes")
     shape = tuple(int.from_bytes(data[byte : byte + 4], "big") for byte in range(4, start, 4))
-    return Layout(np.dtype(TYPES[code]).newbyteorder(">"), shape, start)
+    return Header(np.dtype(TYPES[code]).newbyteorder(">"), shape, start)
 
 
 def _likeness(first: bytes) -> str:

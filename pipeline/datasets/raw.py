@@ -10,7 +10,7 @@ from pipeline.base.errors import PipelineError
 from pipeline.base.paths import opened
 from pipeline.base.provenance import sha256
 from pipeline.base.schema import DataSet, read_json
-from pipeline.datasets.arrays import Split, as_images, flatten, normalize, one_hot
+from pipeline.datasets.arrays import Split, normalize, one_hot
 from pipeline.datasets.features import features
 from pipeline.datasets.idx import read_idx
 
@@ -42,7 +42,7 @@ def arrange(split: Split, classes: int | None, shown: str, normalized: bool, fla
     elif normalized:
         images = normalize(images)
     labels = split.labels if classes is None else one_hot(split.labels, classes)
-    return Split(flatten(images) if flat else as_images(images), labels)
+    return Split(images.reshape(len(images), -1) if flat else images[:, None], labels)
 
 
 def load_raw(folder: Path) -> tuple[dict[str, Any], dict[str, Split]]:

@@ -189,55 +189,41 @@ def cells(x: Array, p: int) -> list[Array]:
 
 
 def sigmoid(at: Place) -> Layer:
-    """1 / (1 + exp(-x))."""
+    """1 / (1 + exp(-x)), of slope y (1 - y)."""
 
-    def forward(ops: Arithmetic, w: Weights, x: Array) -> tuple[Array, Array]:
+    def formula(ops: Arithmetic, x: Array) -> Array:
         y = np.negative(x)
         y = ops.exp(y, out=y)
         y += 1
-        np.divide(1, y, out=y)
-        return y, y
+        return np.divide(1, y, out=y)
 
-    def backward(ops: Arithmetic, w: Weights, g: Weights, dy: Array, y: Array) -> Array:
-        """Dy y (1 - y)."""
-        slope = 1 - y
-        slope *= y
-        dy *= slope
-        return dy
-
-    return Layer(at.shape, forward, backward, bound=1.0)
+    return elementwise(at, formula, lambda y: (1 - y) * y, bound=1.0)
 
 
 def tanh(at: Place) -> Layer:
-    """The hyperbolic tangent."""
-
-    def forward(ops: Arithmetic, w: Weights, x: Array) -> tuple[Array, Array]:
-        y = ops.tanh(x)
-        return y, y
-
-    def backward(ops: Arithmetic, w: Weights, g: Weights, dy: Array, y: Array) -> Array:
-        """Dy (1 - y y)."""
-        slope = y * y
-        np.subtract(1, slope, out=slope)
-        dy *= slope
-        return dy
-
-    return Layer(at.shape, forward, backward, bound=1.0)
+    """The hyperbolic tangent, of slope 1 - y y."""
+    return elementwise(at, lambda ops, x: ops.tanh(x), lambda y: 1 - y * y, bound=1.0)
 
 
 def relu(at: Place) -> Layer:
-    """max(x, 0)."""
+    """max(x, 0), of slope 1 where y > 0, else 0."""
+    return elementwise(at, lambda ops, x: np.maximum(x, 0), lambda y: y > 0, at.bound)
+
+
+def elementwise(
+    at: Place, formula: Callable[[Arithmetic, Array], Array], slope: Callable[[Array], Array], bound: float | None
+) -> Layer:
+    """y = formula(ops, x), number by number; slope(y) is its derivative."""
 
     def forward(ops: Arithmetic, w: Weights, x: Array) -> tuple[Array, Array]:
-        y = np.maximum(x, 0)
+        y = formula(ops, x)
         return y, y
 
     def backward(ops: Arithmetic, w: Weights, g: Weights, dy: Array, y: Array) -> Array:
-        """Dy where y > 0, else 0."""
-        dy *= y > 0
+        dy *= slope(y)
         return dy
 
-    return Layer(at.shape, forward, backward, bound=at.bound)
+    return Layer(at.shape, forward, backward, bound=bound)
 
 
 def dropout(at: Place, share: float) -> Layer:

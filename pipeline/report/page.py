@@ -27,7 +27,6 @@ LEVELS = 32_767  # on either side of zero, to which the pad's weights are rounde
 
 def page(
     answers: Answers,
-    loss: float,
     curves: Mapping[str, Sequence[float]],
     worst: Array,
     first_layer: Array,
@@ -37,15 +36,14 @@ def page(
     """The report as HTML. worst: indices of mistakes; first_layer (M, Y, X); about: what the model file says."""
     net, data = about["net"], about["data"]
     count = sum(array.size for array in weights.values())
-    wrong = int(answers.confusion.sum() - answers.confusion.diagonal().sum())
     parts = {
         "title": escape(f"{data['title']}, read by a neural net"),
         "layers": escape(", ".join(net["layers"])),
         "headline": definitions(
             {
                 "accuracy": f"{answers.headline['accuracy']:.2%}",
-                "wrong": f"{wrong:,} of {len(answers.labels):,}",
-                "loss": f"{loss:.4f}",
+                "wrong": f"{(answers.predicted != answers.labels).sum():,} of {len(answers.labels):,}",
+                "loss": f"{answers.loss:.4f}",
                 "weights": f"{count:,}",
             }
         ),

@@ -7,9 +7,7 @@ from pipeline.base.arrays import Array
 from pipeline.base.text import strict_json, table
 from pipeline.report import chart, plots
 from pipeline.report.metrics import Answers, by_class, worst_mistakes
-from pipeline.report.page import page
-
-MOST_UNITS = 100  # hidden units pictured
+from pipeline.report.page import MOST_UNITS, page
 
 
 def results(
@@ -39,7 +37,7 @@ def results(
     files["predictions.csv"] = table(["actual", "predicted"], [[answers.names[k] for k in pair] for pair in pairs])
     files["classes.json"] = strict_json(by_class(answers.confusion, answers.names))
     files["model.json"] = strict_json(about)  # whose numbers these are
-    files["report.html"] = page(answers, answers.loss, curves, worst, first_layer, weights, about)
+    files["report.html"] = page(answers, curves, worst, first_layer, weights, about)
     return files | {"metrics.json": strict_json(metrics(answers, validation))}
 
 
