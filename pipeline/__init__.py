@@ -5,7 +5,7 @@ convert   IDX to arrays: normalize, one-hot, shape; save         data/processed/
 train     fit the chosen net by the chosen gradient              data/model/
 evaluate  metrics and pictures                                   data/evaluation/
 
-Each is a script, `python -m pipeline.<stage>`, that reads its own section of params.yaml and hands over to
-three libraries: `datasets` knows files and nothing of nets, `nn` arrays and nothing of data sets, `report`
-numbers and neither.
+Each is a script, `python -m pipeline.<stage>`, that reads its own section of params.yaml and calls the libraries:
+`datasets` (files, no nets), `nn` and `fast` (arrays, no files), `training`, `report` (numbers), `digit` (anyone's
+picture) and `base` (what all of them use). `commands` holds what people run beside the stages: `pipeline NAME`.
 """

@@ -12,9 +12,9 @@ from pipeline.params import PARAMS_FILE, Download, Overrides, ParamsFile, load_p
 
 @reports_errors
 def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
-    """Fetch the four files of a data set into data/raw, where they are not there already.
+    """Fetch the four files of a data set into data/raw, unless they are there already.
 
-    What is fetched is only accepted if it is, by SHA-256, the file that was published.
+    A file is only accepted if its SHA-256 is that of the published one.
     The environment variable PIPELINE_MIRRORS names more places to look in first: URLs of folders, separated by spaces.
     A URL begins with http:, https: or file:. Write the folder of a file: URL as it is, with its spaces, #, ? and %.
 
@@ -36,7 +36,7 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     about = {key: value for key, value in dataset._asdict().items() if key != "mirrors"}
     with basis.unaltered():
         write_json(raw / "dataset.json", about | {"name": name, "files": files})
-    for file_name, source in sources.items():  # last, because nobody may read it: then all is done
+    for file_name, source in sources.items():  # last: if nobody reads stdout, the work is done
         typer.echo(f"{file_name:<27} {source}")
 
 

@@ -33,7 +33,7 @@ class Classifier(NamedTuple):
     about: Mapping[str, Any]
 
     def logits(self, images: Array, batch: int) -> Array:
-        """(N, K) of images (N, ...), so many at a time. Raises PipelineError where they are not what it knows."""
+        """(N, K) of images (N, ...), so many at a time. Raises PipelineError where they do not fit the net."""
         described = self.about["net"]
         shape = tuple(described["input_shape"])
         if np.prod(images.shape[1:]) != np.prod(shape):

@@ -1,4 +1,4 @@
-"""The schema of params.yaml: every knob with its type, range and meaning, and one clear error for what does not fit.
+"""The schema of params.yaml: every parameter with its type, range and meaning, and one clear error a mistake.
 
 Read as DVC reads it (ruamel, YAML 1.2), so that a value means the same here and in dvc.lock.
 Section train is in pipeline.training.settings: a stage reads its own section alone.
@@ -34,7 +34,7 @@ Overrides = Annotated[
 
 
 class Section(Part):
-    """What every section promises: nothing unknown, nothing converted, no infinities."""
+    """One section of params.yaml."""
 
     gone: ClassVar[Mapping[str, str]] = {}  # keys of earlier versions, and what says the same now
 
@@ -101,7 +101,7 @@ def load_params(path: Path, overrides: Iterable[str] | None, section: type[S]) -
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The sections in the YAML file at `path`. Raises PipelineError where it is missing or holds else."""
+    """The sections in the YAML file at `path`. Raises PipelineError where it is missing or holds anything else."""
     try:
         with opened(path, "run in the project's folder, or name it: --params") as file:
             content = file.read(LARGEST_FILE + 1)
@@ -126,7 +126,7 @@ def sections(content: bytes, where: Path) -> dict[str, Any]:
 
 
 def parse(text: str) -> Any:
-    """`text` as YAML 1.2; YAMLError where it is not, or has what a few bytes can claim gigabytes or objects with."""
+    """`text` as YAML 1.2. Raises YAMLError where it is not, or where a few bytes could claim gigabytes or objects."""
     yaml = YAML(typ="safe", pure=True)
     depth = 0
     try:
@@ -139,7 +139,7 @@ def parse(text: str) -> Any:
             if depth > DEEPEST:
                 raise YAMLError(f"nested more than {DEEPEST} deep")
         return yaml.load(text)
-    except ValueError as error:  # of dates that there are not, numbers of thousands of digits
+    except ValueError as error:  # impossible dates, numbers of thousands of digits
         raise YAMLError(str(error).partition(";")[0]) from None
 
 

@@ -47,7 +47,7 @@ def test_the_bytes_never_change(words, shape, golden):
 def test_an_image_depends_on_its_number_alone(shape, monkeypatch):
     images, numbers = synthetic(30, shape), np.arange(30) * 7 + 2
     expected = Distortion(ALL, shape, 1).render(images, numbers)
-    monkeypatch.setattr(augment, "PLACES", 5 * images[0].size)  # blocks of 5
+    monkeypatch.setattr(augment, "PIXELS", 5 * images[0].size)  # blocks of 5
     distortion = Distortion([ALL[2], *ALL[:2]], shape, 1)
     for part in (slice(None), slice(None, None, -1), slice(3, 4), [17, 2, 2, 29]):
         assert np.array_equal(distortion.render(images[part], numbers[part]), expected[part])
@@ -70,15 +70,15 @@ def test_a_distortion_of_strength_0_changes_nothing(words, shape):
 
 def test_a_pixel_is_the_rounded_mixture_of_the_four_around_its_place():
     images, rng = synthetic(3, (7, 6)), np.random.default_rng(0)
-    places = rng.integers(-2 * UNIT, 10 * UNIT, (2, 3, 7, 6)).astype(np.int32)  # with a border of 1: outside, too
-    sixteenths = (places + 8) // 16
+    positions = rng.integers(-2 * UNIT, 10 * UNIT, (2, 3, 7, 6)).astype(np.int32)  # with a border of 1: outside, too
+    sixteenths = (positions + 8) // 16
     bordered = np.pad(images, ((0, 0), (1, 2), (1, 2))).astype(int)
     y, x = (np.clip(part, 0, 16 * (size + 1)) for part, size in zip(sixteenths, (7, 6), strict=True))
     image, total = np.arange(3)[:, None, None], 128
     for below, right in np.ndindex(2, 2):
         share = (y % 16 if below else 16 - y % 16) * (x % 16 if right else 16 - x % 16)
         total = total + share * bordered[image, y // 16 + below, x // 16 + right]
-    assert np.array_equal(mixed(images, places), total // 256)
+    assert np.array_equal(mixed(images, positions), total // 256)
 
 
 @pytest.mark.parametrize("ink", [0, 1, 254, 255])
@@ -89,10 +89,10 @@ def test_no_pixel_is_darker_or_brighter_than_those_it_is_made_of(ink):
 
 
 def displacements(text: str, shape: tuple[int, int] = (28, 28), n: int = 2000) -> np.ndarray:
-    """How far one distortion displaces the places of n images, in pixels (2, n, Y, X)."""
-    distortion, places = Distortion([text], shape, 3), np.zeros((2, n, *shape), np.int32)
-    distortion.displaced[0](distortion.random(np.arange(n)), places)
-    return places / UNIT
+    """How far one distortion displaces the positions of n images, in pixels (2, n, Y, X)."""
+    distortion, positions = Distortion([text], shape, 3), np.zeros((2, n, *shape), np.int32)
+    distortion.displaced[0](distortion.random(np.arange(n)), positions)
+    return positions / UNIT
 
 
 @pytest.mark.parametrize(("pixels", "sigma"), [(0.9, 5), (2, 1.5), (16, 12)])

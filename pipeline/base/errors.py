@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.base.signals import UNREAD, Stopped, Stopping
 
-HALF = 2000  # letters of an error's begin and end that are shown: what was found may be a whole file
+HALF = 2000  # letters shown of the start and of the end of an error: what was found may be a whole file
 
 
 class PipelineError(Exception):
@@ -18,12 +18,12 @@ class PipelineError(Exception):
 
 
 def printable(text: str) -> str:
-    r"""`text` as a terminal may have it: control codes, and bytes of a name that are no UTF-8, as \x1b and \udce9."""
+    r"""`text` without what controls a terminal: control codes, and bytes that are no UTF-8, become \x1b and \udce9."""
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def one_line(error: object) -> str:
-    """The message, whatever a damaged file put into it: nothing that a terminal would obey, and no flood."""
+    """The message in one printable line of limited length, whatever a damaged file put into it."""
     line = printable(" ".join(str(error).split()))
     return line if len(line) <= 2 * HALF else f"{line[:HALF]} ... {line[-HALF:]}"
 
@@ -53,8 +53,8 @@ def release_streams() -> None:
 def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
     """Make a command print what a user can mend as one line on stderr and exit with code 1.
 
-    Stopped by a signal, it says so and exits with 128 and the signal's number, as a shell has it; where nobody reads
-    its stdout it ends without a word.
+    Stopped by a signal, it says so and exits with 128 plus the signal's number. Where nobody reads its stdout, it ends
+    silently.
     """
 
     @functools.wraps(command)

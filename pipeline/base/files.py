@@ -15,7 +15,7 @@ from filelock import lock_descriptor
 from pipeline.base.errors import PipelineError, tell
 from pipeline.base.text import strict_json
 
-# what a file system answers that knows no flush, lock or mode: CIFS, NFS, vboxsf, Lustre and FUSE differ
+# what file systems answer that do not support flush, lock or mode: CIFS, NFS, vboxsf, Lustre and FUSE differ
 UNSUPPORTED = {
     *(errno.EACCES, errno.EBADF, errno.EINVAL, errno.ENOLCK),
     *(errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM),
@@ -80,7 +80,7 @@ def _create_beside(path: Path) -> tuple[int, Path]:
     """A new temporary file, open and locked, by which a sweep tells it from an abandoned one."""
     while True:
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-        # not tempfile, whose files are their owner's alone: to heed the umask takes a chmod, which CIFS may refuse
+        # not tempfile: its files are private, and the chmod that the umask asks for may be refused by CIFS
         handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         _lock(handle, wait=True)
         if temporary.exists():  # st_nlink is 0 for any file on some file systems
@@ -111,7 +111,7 @@ def _lock(descriptor: int, wait: bool) -> bool:
 
 @contextlib.contextmanager
 def sole_writer(folder: Path) -> Iterator[None]:
-    """Hold `folder` against a second process. Raises PipelineError while another holds it; the dead hold nothing."""
+    """Hold `folder` against other processes. Raises PipelineError while another holds it; a dead one holds nothing."""
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = _open_lock(folder / ".lock")
     try:

@@ -52,7 +52,7 @@ class Basis:
     """
 
     def __init__(self, *inputs: Path) -> None:
-        """To be made before the code is imported and the inputs are read."""
+        """Create it before the code is imported and the inputs are read."""
         self.inputs, self.recorded = inputs, "DVC_STAGE" in os.environ
         if self.recorded:
             _require_code_beside(Path.cwd())

@@ -1,6 +1,6 @@
 """What files say of themselves, checked before it is used: dataset.json, dataset.npz and the model file.
 
-Whoever made the file wrote the description, so nothing in it is trusted: it is short, printable, and fits together.
+A file may come from anyone, so its description is not trusted: it must be short, printable and consistent.
 """
 
 import json
@@ -37,13 +37,13 @@ Layout = Literal["flat", "image"]
 
 
 class Part(BaseModel):
-    """What every part promises: nothing unknown, nothing converted, no infinities."""
+    """Nothing unknown, nothing converted, no infinities."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class File(Part):
-    """One of the four, which lies in the folder of dataset.json and not beyond."""
+    """One of the four files; it lies in the folder of dataset.json."""
 
     name: str = Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     bytes: int = Field(ge=0)
@@ -110,7 +110,7 @@ class Source(Converted):
 
 
 class Net(Part):
-    """What decides a net but its weights."""
+    """All that decides a net except its weights."""
 
     layers: list[Text] = Field(min_length=1, max_length=MOST_PARTS)
     input_shape: list[Size] = Field(min_length=3, max_length=3)

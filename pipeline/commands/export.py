@@ -58,47 +58,49 @@ def main(
     if chosen not in known:
         raise PipelineError(f"{file} does not say what to write; name a --format: {', '.join(known)}.")
     require_other(file, model)
-    net = load_model(model)
+    classifier = load_model(model)
     match Format(chosen):
         case Format.onnx:
-            write_bytes(file, onnx_file(net))
+            write_bytes(file, onnx_file(classifier))
         case Format.safetensors:
-            write_bytes(file, safetensors_file(net))
+            write_bytes(file, safetensors_file(classifier))
         case Format.npz:
-            write_npz(file, net.weights)
+            write_npz(file, classifier.weights)
         case Format.csv:
-            for name, array in net.weights.items():
+            for name, array in classifier.weights.items():
                 require_other(file / f"{name}.csv", model)
                 rows = array.reshape(len(array), -1).tolist()
                 write_bytes(file / f"{name}.csv", table([f"{i}" for i in range(len(rows[0]))], rows))
-    typer.echo(printable(f"{', '.join(net.about['net']['layers'])}: {file}"))
+    typer.echo(printable(f"{', '.join(classifier.about['net']['layers'])}: {file}"))
 
 
-def about(net: "Classifier") -> str:
+def about(classifier: "Classifier") -> str:
     """What the model file says of itself, as JSON."""
-    return json.dumps(net.about, sort_keys=True, allow_nan=False)
+    return json.dumps(classifier.about, sort_keys=True, allow_nan=False)
 
 
-def safetensors_file(net: "Classifier") -> bytes:
+def safetensors_file(classifier: "Classifier") -> bytes:
     """The arrays by name, in the dtype that the net computes with."""
     import numpy as np
 
-    arrays = {name: np.ascontiguousarray(array) for name, array in net.weights.items()}
-    return bytes(optional("safetensors.numpy").save(arrays, metadata={"about": about(net)}))
+    arrays = {name: np.ascontiguousarray(array) for name, array in classifier.weights.items()}
+    return bytes(optional("safetensors.numpy").save(arrays, metadata={"about": about(classifier)}))
 
 
-def onnx_file(net: "Classifier") -> bytes:
+def onnx_file(classifier: "Classifier") -> bytes:
     """The net as an ONNX graph in float32; the same bytes for the same net."""
     import numpy as np
 
     from pipeline.nn.net import build
 
     onnx, helper, numpy_helper = map(optional, ("onnx", "onnx.helper", "onnx.numpy_helper"))
-    described, flat = net.about["net"], net.about["data"]["layout"] == "flat"
+    described, flat = classifier.about["net"], classifier.about["data"]["layout"] == "flat"
     shape, classes = described["input_shape"], described["classes"]
     chain = steps(build(described["layers"], tuple(shape), classes), flat)
     outputs = [*(f"{step.operator}{i}" for i, step in enumerate(chain[:-2], 1)), "logits", "probabilities"]
-    arrays = {name: array.astype(np.float32) for name, array in net.weights.items()} | {"shape": np.array([-1, *shape])}
+    arrays = {name: array.astype(np.float32) for name, array in classifier.weights.items()} | {
+        "shape": np.array([-1, *shape])
+    }
 
     def value(name: str, *sizes: int) -> Any:
         return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", *sizes])
@@ -115,7 +117,7 @@ def onnx_file(net: "Classifier") -> bytes:
     )
     opset = [helper.make_opsetid("", OPSET)]
     exported = helper.make_model(graph, producer_name=PRODUCER, ir_version=IR, opset_imports=opset)
-    helper.set_model_props(exported, {"about": about(net)})
+    helper.set_model_props(exported, {"about": about(classifier)})
     onnx.checker.check_model(exported, full_check=True)
     return bytes(exported.SerializeToString(deterministic=True))
 

@@ -45,9 +45,9 @@ def main(
     files = list(named(pictures))
     if show:
         require_replaceable(show, model, *files)
-    net = load_model(model)
-    seen = list(look(files, net.about["data"]))
-    answers = classify(net, seen) if seen else []
+    classifier = load_model(model)
+    seen = list(look(files, classifier.about["data"]))
+    answers = classify(classifier, seen) if seen else []
     if as_json:
         typer.echo(json.dumps(answers, indent=2, sort_keys=True))
     else:
@@ -59,7 +59,7 @@ def main(
 
 
 def require_replaceable(show: Path, *inputs: Path) -> None:
-    """Raise PipelineError unless nothing is there, or what --show made: `--show *.png` names a picture first."""
+    """Raise PipelineError where `show` exists and --show did not make it: `--show *.png` names a picture first."""
     from pipeline.base.paths import opened, require_other
 
     require_other(show, *inputs)
@@ -113,7 +113,7 @@ def look(files: list[Path], data: Mapping[str, Any]) -> Iterator[tuple[str, "Arr
 
 
 def content(path: Path) -> bytes:
-    """The bytes of a picture, or one more than it may have."""
+    """The bytes of a picture; of a too large one, one byte too many."""
     from pipeline.base.paths import opened
     from pipeline.digit.picture import LARGEST_FILE
 
@@ -125,18 +125,18 @@ def content(path: Path) -> bytes:
     return sys.stdin.buffer.read(LARGEST_FILE + 1)
 
 
-def classify(net: "Classifier", seen: list[tuple[str, "Array"]]) -> list[dict[str, Any]]:
+def classify(classifier: "Classifier", seen: list[tuple[str, "Array"]]) -> list[dict[str, Any]]:
     """For each picture its name and the TOLD most probable classes, the best first."""
     import numpy as np
 
     from pipeline.datasets.arrays import Split
     from pipeline.datasets.raw import arrange
 
-    data = net.about["data"]
+    data = classifier.about["data"]
     pixels = Split(np.stack([image for _, image in seen]), np.zeros(len(seen), np.intp))
     images = arrange(pixels, None, data["features"], data["normalize"], data["layout"] == "flat").images
     answers = []
-    for (name, _), shares in zip(seen, net.probabilities(net.logits(images, BATCH)), strict=True):
+    for (name, _), shares in zip(seen, classifier.probabilities(classifier.logits(images, BATCH)), strict=True):
         best = np.argsort(-shares, kind="stable")[:TOLD].tolist()
         classes = [{"class": data["class_names"][k], "probability": float(shares[k])} for k in best]
         answers.append({"picture": name, "classes": classes})

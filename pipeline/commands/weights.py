@@ -20,10 +20,10 @@ def main(
 
     from pipeline.model import load_model
 
-    net = load_model(model)
-    count = sum(array.size for array in net.weights.values())
-    typer.echo(f"{', '.join(net.about['net']['layers'])}: {count:,} weights")
+    classifier = load_model(model)
+    count = sum(array.size for array in classifier.weights.values())
+    typer.echo(f"{', '.join(classifier.about['net']['layers'])}: {count:,} weights")
     typer.echo(f"{'name':8}{'shape':>16}{'type':>10}{'least':>12}{'greatest':>12}{'norm':>12}")
-    for name, a in net.weights.items():
+    for name, a in classifier.weights.items():
         shape = " x ".join(map(str, a.shape))
         typer.echo(f"{name:8}{shape:>16}{a.dtype!s:>10}{a.min():12.4g}{a.max():12.4g}{np.linalg.norm(a):12.4g}")

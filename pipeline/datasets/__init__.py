@@ -1,1 +1,1 @@
-"""Data sets: what they are and where (registry, fetch), their container (idx), and what a network wants (arrays)."""
+"""Data sets: what they are and where (registry, fetch), their container (idx), what a net takes (arrays)."""

@@ -1,4 +1,4 @@
-"""Images and labels as a network wants them, and dataset.npz, the file that holds them and says what it holds.
+"""Images and labels as a net takes them, and dataset.npz, the file that holds and describes them.
 
 Shapes: N images of C channels, Y rows, X columns; K classes. Pixels are 0-255 (uint8) or 0-1 (float32).
 """

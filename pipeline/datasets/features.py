@@ -20,7 +20,7 @@ COSINE_BITS = 14  # of the Fourier table: then every sum is a whole number under
 def edges(pixels: Array) -> Array:
     """Magnitude of the Sobel gradient (Sobel & Feldman 1968), from 0 to 1.
 
-    Beyond the image's border lies black, so that features are as many as pixels: (N, Y, X).
+    The image is padded with black, so that there are as many features as pixels: (N, Y, X).
     """
     p = np.pad(normalize(pixels), ((0, 0), (1, 1), (1, 1)))
     across = p[:, :, 2:] - p[:, :, :-2]
@@ -35,8 +35,8 @@ def fourier(pixels: Array) -> Array:
     """log(1 + |F|) of the discrete Fourier transform F of pixels 0-255, divided by its largest possible value.
 
     (N, F, 2 F - 1): rows of vertical frequency 0 to F - 1, columns of horizontal frequency 1 - F to F - 1, with F =
-    FREQUENCIES or what half the side allows; the missing half mirrors this one. Blind to where a digit is, and to half
-    a turn: a 6 and a 9 look alike.
+    FREQUENCIES, or less for a short side; the missing half mirrors this one. Magnitudes discard position, and half a
+    turn does not change them: 6 and 9 look alike.
     """
     _, rows, columns = pixels.shape
     vertical = waves(rows, np.arange(min(FREQUENCIES, rows // 2)))

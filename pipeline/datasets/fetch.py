@@ -1,7 +1,7 @@
 """One published file into a folder: mirror after mirror is asked until one sends exactly those bytes.
 
 A file is held in memory, the largest has 26 MB, and written when its size and SHA-256 are right: no other bytes ever
-touch the disk. Hence nothing to resume, and no process waits for another's download: both would save 11 MB at most.
+touch the disk. Nothing is resumed, and no process waits for another's download: both would save 11 MB at most.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from pipeline.datasets.transport import Failure, Head, open_url, shown
 
 
 class Patience(NamedTuple):
-    """How much a fetch puts up with, in seconds unless said otherwise; a test brings its own clock, sleep and dice."""
+    """Limits of a fetch, in seconds unless said otherwise; a test brings its own clock, sleep and dice."""
 
     connect: float = 10
     read: float = 30  # without a byte
@@ -38,7 +38,7 @@ class Patience(NamedTuple):
     silence: float = 5  # until a line on stderr says what is waited for
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], object] = time.sleep
-    dice: Callable[[], float] = random.random  # 0 to 1: a crowd that failed together should not come back together
+    dice: Callable[[], float] = random.random  # 0 to 1: clients that failed together should not try again together
 
 
 PATIENCE = Patience()

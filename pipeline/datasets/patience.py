@@ -1,4 +1,4 @@
-"""Waiting for what may never come: a loop over items that somebody else produces, at his own pace."""
+"""Iterate with a deadline, even if the producer blocks."""
 
 import queue
 import threading
@@ -17,8 +17,8 @@ class End(Exception):
 def in_time(items: Generator[Item, None, None], left: Callable[[], float]) -> Generator[Item, None, None]:
     """The items, as long as each comes within the `left()` seconds that are left when it is asked for.
 
-    A thread produces them, which nothing can stop while it waits in a system call: it is left behind then, to end
-    when the call does or the program does. Raises TimeoutError, and whatever `items` raises.
+    A thread produces them. Nothing can stop it while it waits in a system call; it then ends with that call or with the
+    program. Raises TimeoutError, and whatever `items` raises.
     """
     produced: queue.Queue[Item | Exception] = queue.Queue(AHEAD)
     enough = threading.Event()

@@ -57,15 +57,10 @@ def load_raw(folder: Path) -> tuple[dict[str, Any], dict[str, Split]]:
         splits[name] = Split(read_idx(images), read_idx(labels))
         check(splits[name], images, labels, tuple(about["image_shape"]), len(about["class_names"]))
     for file in about["files"].values():  # last: what else is wrong with a file says more
-        require_hash(folder / file["name"], file["sha256"])
+        path, expected = folder / file["name"], file["sha256"]
+        if (found := sha256(path)) != expected:
+            raise PipelineError(f"{path}: expected SHA-256 {expected}, as {DESCRIPTION} says, found {found}; {REMAKE}.")
     return about, splits
-
-
-def require_hash(path: Path, expected: str) -> None:
-    """Raise PipelineError unless a file is the one that download described."""
-    found = sha256(path)
-    if found != expected:
-        raise PipelineError(f"{path}: expected SHA-256 {expected}, as {DESCRIPTION} says, found {found}; {REMAKE}.")
 
 
 def describe(folder: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The bytes behind one URL: http, https and file. The only module that imports requests.
 
 A reply counts with status 200 alone, after at most five redirects that leave neither https nor the web; its body is
-taken as sent. How long that may take and what the bytes are worth is for others to decide.
+taken as sent. The caller sets the deadline and checks the bytes.
 """
 
 import email.utils
@@ -31,7 +31,7 @@ CUT = r"[?#=&;]|%(?i:3[df]|2[36])"  # what may stand before a token, %3D for = t
 
 
 class Failure(Exception):
-    """Why one try at one URL came to nothing, and whether another may do better, no sooner than in `wait` seconds."""
+    """Why one try at one URL failed, and whether to try again, no sooner than in `wait` seconds."""
 
     def __init__(self, reason: str, again: bool = False, wait: float = 0.0) -> None:
         super().__init__(printable(reason)[:LONGEST])
@@ -99,7 +99,7 @@ def _from_disk(url: str) -> Reply:
 def _from_web(url: str, timeout: tuple[float, float]) -> Reply:
     import requests  # here, because urllib3 opens a socket when it is imported, to see whether there is IPv6
 
-    if not WEB.fullmatch(url):  # before a library complains, and quotes the password
+    if not WEB.fullmatch(url):  # before a library refuses it with a message that quotes the password
         raise Failure(NO_URL)
     with requests.Session() as session:
         session.trust_env = False  # or it would send the passwords of ~/.netrc

@@ -17,7 +17,7 @@ WRITTEN = 127  # a pixel above is more ink than paper
 class Framing(NamedTuple):
     """How a data set frames its digits, in pixels: longest side, place of the centre of mass, width of the stroke.
 
-    And how far they lean to the right, in columns a row: half of them between the last two.
+    least_slant, most_slant: quartiles of how far they lean to the right, in columns a row.
     """
 
     side: float

@@ -1,4 +1,4 @@
-"""A convolution with the relu and the max pooling behind it, several times sooner: the batch is the innermost axis.
+"""A convolution with the relu and the max pooling behind it, several times faster: the batch is the innermost axis.
 
 The columns that a pooling cell covers are one matrix S: block j of its rows holds every filter moved by j columns. The
 patches P hold, for each row of the image, the q = k + p - 1 columns that a cell looks at, so that the k rows of a

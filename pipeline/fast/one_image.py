@@ -145,7 +145,7 @@ def exact_steps(ops: Arithmetic, net: Net, weights: Array, images: Array, labels
         return exact.rounded(losses, exact.MOST_BITS, np.maximum(np.abs(losses), exact.SMALLEST))
 
     def load(image: Array) -> int:
-        """Fill the start of `rows` and `x` with the lit pixels and the input of the bias; how many they are."""
+        """Fill the start of `rows` and `x` with the lit pixels and the input of the bias; return their number."""
         lit = image.nonzero()[0]
         k = len(lit)
         rows[:k], rows[k] = lit, pixels

@@ -1,6 +1,6 @@
-"""Images so stored that pixels dark in a whole batch do no work in a first affine layer.
+"""Images stored so that pixels that are dark in a whole batch cost nothing in a first affine layer.
 
-Pixels are ordered by how often they light, so that those lit in a batch are nearly a prefix: the products run on that
+Pixels are ordered by how often they are lit, so that those lit in a batch are nearly a prefix: the products run on that
 prefix and on as many rows of the weights. The order is a change of basis of the flat vector for the length of a
 training. Why the bits are the same in exact arithmetic: what is left out are terms of 0, and rows of a gradient that
 are 0. Shapes: N images, D pixels, H units.
@@ -23,7 +23,7 @@ def lit(images: Array) -> Array:
 
 
 def brightest_first(images: Array) -> Array:
-    """The pixels (D,) of images (N, D) in the order of how often they light."""
+    """The pixels (D,) of images (N, D) in the order of how often they are lit."""
     often = sum(np.count_nonzero(images[start : start + BLOCK], axis=0) for start in range(0, len(images), BLOCK))
     return np.argsort(-np.asarray(often), kind="stable")
 

@@ -1,7 +1,7 @@
 """What the layers compute with: a record of the few operations whose bits depend on how they are done.
 
-Everything else a net needs (+ - * / sqrt, max, comparisons) IEEE 754 fixes to the last bit. A matrix product,
-a long sum, exp, log and tanh it does not fix: they come from here, so that the nets read the same in every arithmetic.
+IEEE 754 fixes everything else that a net needs (+ - * / sqrt, max, comparisons) to the last bit. It does not fix a
+matrix product, a long sum, exp, log and tanh: they come from here, so that nets read the same in every arithmetic.
 """
 
 import ctypes
@@ -25,8 +25,8 @@ MOST_KEPT = 1 << 30  # bytes
 class Arithmetic(NamedTuple):
     """A way to compute.
 
-    `grid` and `operand` prepare what enters a product: see pipeline.nn.exact. For floating point they change nothing,
-    but for bytes, which become numbers of `dtype`.
+    `grid` and `operand` prepare what enters a product: see pipeline.nn.exact. In floating point they change nothing
+    but bytes, which become numbers of `dtype`.
     """
 
     dtype: np.dtype[Any]
@@ -39,7 +39,7 @@ class Arithmetic(NamedTuple):
     is_exact: bool = False
 
     def image_by_image(self) -> "Arithmetic":
-        """The same, for answers about images: each is rounded by itself, so its answer does not depend on a batch."""
+        """The same, but each image is rounded by itself, so that its answer does not depend on the batch."""
         return self._replace(operand=partial(exact.operand, each=True)) if self.is_exact else self
 
 
@@ -58,7 +58,7 @@ def floating(dtype: type[np.floating[Any]]) -> Arithmetic:
     most = np.log(np.finfo(dtype).max) - 2  # 1 / exp(most) is not subnormal
 
     def exp(x: Array, out: Array | None = None) -> Array:
-        y: Array = np.minimum(x, most, out=out)  # of complex numbers too: what is beyond would be infinite, or NaN
+        y: Array = np.minimum(x, most, out=out)  # complex numbers too: larger ones would give infinity, or NaN
         return np.exp(y, out=y)
 
     return Arithmetic(np.dtype(dtype), grid, operand, sum, exp, np.log, np.tanh)
@@ -82,10 +82,9 @@ ARITHMETICS = {
 
 @contextmanager
 def computing() -> Iterator[None]:
-    """While entered, BLAS uses one thread: for products this small a second one only waits, up to ten times longer.
+    """While entered, BLAS uses one thread: with a second one, products this small take up to ten times longer.
 
-    From then on, the C library keeps the memory of arrays that are gone, where it is glibc: a new page from the system
-    costs as much time as filling it.
+    From then on, glibc keeps the memory of deleted arrays: a new page from the system costs as much time as filling it.
     """
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
         for option in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):

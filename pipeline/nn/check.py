@@ -1,4 +1,4 @@
-"""The check that backpropagation is right: against derivatives that know nothing of the chain rule."""
+"""The check of backpropagation: it is compared with derivatives that do not use the chain rule."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -16,8 +16,8 @@ from pipeline.nn.net import Net, build, views
 from pipeline.nn.random import Stream
 
 FLOAT64 = ARITHMETICS["float64"]
-STEP = 1e-6  # of differences: a corner, as of relu, is hardly ever that near
-FLOOR = 1e-2  # where a derivative is 0, rounding alone is left
+STEP = 1e-6  # of differences: so small that hardly any input of a relu changes its sign
+FLOOR = 1e-2  # a derivative of 0 leaves rounding errors alone
 IMAGES, CLASSES, WHITE = 6, 3, 255
 
 

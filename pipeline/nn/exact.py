@@ -41,7 +41,7 @@ class Bits(NamedTuple):
 def bits_for(inputs: int, images: int, outputs: int | None, x: int | None = None) -> Bits:
     """The bits of a layer whose products x W, x' dy and dy W' add up so many terms each; the last may not be needed.
 
-    Every operand gets half the bits of the tightest product at least. x W has one term more, for the bias, and one bit
+    Every operand gets at least half the bits of the tightest product. x W has one term more, for the bias, and one bit
     to spare, so that a division of its sums by 255 keeps them apart. `x` says how many bits the inputs have, where they
     are whole numbers.
     """
@@ -84,7 +84,7 @@ def largest(a: Array, at_least: float = SMALLEST) -> float:
 
 
 def rounded(a: Array, bits: int, bound: Any, out: Array | None = None) -> Array:
-    """`a` rounded to `bits`, at most MOST_BITS, below the first power of two from `bound` on; NaN if there is none."""
+    """`a` rounded to `bits` (at most MOST_BITS) below the first power of two >= `bound`; NaN if that is too large."""
     if isinstance(bound, float):  # the usual case, without NumPy's price for a single number
         fraction, exponent = math.frexp(bound)
         shift: Any = math.ldexp(1.5, exponent - (fraction == 0.5) - bits + 52) if bound < LARGEST else math.nan

@@ -46,7 +46,7 @@ def loss_of(ops: Arithmetic, net: Net, loss: Loss, weights: Array) -> Gradient:
 def numerical(ops: Arithmetic, net: Net, loss: Loss, weights: Array, grads: Array, step: float) -> Gradient:
     """Central differences, (loss(w + step) - loss(w - step)) / (2 step), one weight at a time: two losses a weight.
 
-    A weight so large that rounding would change the step moves further, and by what it really moved is divided.
+    A very large weight moves further, because rounding would change the step; the divisor is the move as it was made.
     """
     value = loss_of(ops, net, loss, weights)
 

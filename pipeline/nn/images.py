@@ -1,4 +1,4 @@
-"""How images enter a net: as bytes where their pixels are nothing else."""
+"""How images enter a net: as bytes where all pixels are whole 255ths."""
 
 import numpy as np
 
@@ -22,7 +22,7 @@ def stored(images: Array) -> tuple[Array, int | None]:
     found = np.empty(images.shape, np.uint8)
     for start in range(0, len(images), BLOCK):
         block = images[start : start + BLOCK]
-        with np.errstate(over="ignore", invalid="ignore"):  # what has no byte is not equal below
+        with np.errstate(over="ignore", invalid="ignore"):  # a pixel that has no byte is not equal below
             np.add(block * np.float32(BRIGHTEST), np.float32(0.5), out=found[start : start + BLOCK], casting="unsafe")
         if not np.array_equal(FRACTIONS[found[start : start + BLOCK]], block):
             return images, None

@@ -28,8 +28,8 @@ class Place(NamedTuple):
     """Where a layer stands in a net.
 
     shape: of one input, without N. batch: images whose gradients are added up. bound: that no |input| exceeds, if there
-    is one. bytes: inputs are pixels, whole numbers from 0 to 255. first: no weights come before, so that nobody asks
-    for dx.
+    is one. bytes: inputs are pixels, whole numbers from 0 to 255. first: no weights come before, so that dx is not
+    needed.
     """
 
     shape: tuple[int, ...]
@@ -144,7 +144,7 @@ def pooled_shape(at: Place, size: int) -> tuple[int, int, int]:
 
 
 def max_pool(at: Place, size: int) -> Layer:
-    """The largest of every p by p cell: x (N, C, Y, X) -> (N, C, Y // p, X // p); a rest at the edge is unseen."""
+    """The largest of every p by p cell: x (N, C, Y, X) -> (N, C, Y // p, X // p); the rest at the edge is ignored."""
     shape = pooled_shape(at, size)
 
     def forward(ops: Arithmetic, w: Weights, x: Array) -> tuple[Array, tuple[Array, Array]]:
@@ -153,7 +153,7 @@ def max_pool(at: Place, size: int) -> Layer:
         return y, (x, y)
 
     def backward(ops: Arithmetic, w: Weights, g: Weights, dy: Array, cache: tuple[Array, Array]) -> Array:
-        """A tie shares nothing, and blank borders tie all the time: the first pixel of the maximum takes it all."""
+        """The first of equal maxima gets all of dy: blank borders tie all the time."""
         x, y = cache
         dx, free = np.zeros_like(x, dtype=dy.dtype), np.ones_like(y, dtype=bool)
         for pixel, slot in zip(cells(x, size), cells(dx, size), strict=True):
@@ -166,7 +166,7 @@ def max_pool(at: Place, size: int) -> Layer:
 
 
 def mean_pool(at: Place, size: int) -> Layer:
-    """The mean of every p by p cell: x (N, C, Y, X) -> (N, C, Y // p, X // p); a rest at the edge is unseen."""
+    """The mean of every p by p cell: x (N, C, Y, X) -> (N, C, Y // p, X // p); the rest at the edge is ignored."""
     shape = pooled_shape(at, size)
 
     def forward(ops: Arithmetic, w: Weights, x: Array) -> tuple[Array, Array]:

@@ -26,8 +26,7 @@ def softmax(ops: Arithmetic, logits: Array) -> Array:
 def cross_entropy(smoothing: float) -> Loss:
     """Mean of -sum over k of t[k] log softmax(logits)[k], and its derivative, (softmax - t) / N.
 
-    The target t is 1 for the label and 0 for the other classes, or 1 - smoothing more for the label than the
-    smoothing / K that every class has: Szegedy et al. 2016, section 7.
+    The target t is smoothing / K for every class, and 1 - smoothing more for the label: Szegedy et al. 2016, section 7.
     """
 
     def loss(ops: Arithmetic, logits: Array, labels: Array) -> tuple[float, Array]:

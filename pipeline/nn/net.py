@@ -43,7 +43,7 @@ class Net(NamedTuple):
 
 
 def size(shapes: Shapes) -> int:
-    """How many weights arrays of `shapes` hold together."""
+    """The number of weights in arrays of `shapes`."""
     return sum(map(prod, shapes.values()))
 
 
@@ -59,7 +59,7 @@ def views(flat: Array, shapes: Shapes) -> dict[str, Array]:
 def build(words: Sequence[str], shape: tuple[int, ...], classes: int, batch: int = 1, white: int | None = None) -> Net:
     """The net that the words of train.layers describe, for images of `shape` (C, Y, X).
 
-    batch: of images that are differentiated together. white: what stands for 1 in images stored as bytes; None for
+    batch: how many images are differentiated together. white: what stands for 1 in images stored as bytes; None for
     images of fractions. Raises PipelineError naming the layer that does not fit the one before it.
     """
     at = Place(shape, batch, white and 255 / white, bytes=white is not None, first=True)
@@ -106,7 +106,7 @@ def operands(ops: Arithmetic, net: Net, weights: Array) -> Callable[[], list[Wei
 def forward(ops: Arithmetic, net: Net, w: list[Weights], x: Array, draw: Draw | None = None) -> tuple[Array, Caches]:
     """Images x (N, ...) -> logits (N, K), and what `backward` needs. w: from `operands`; draw: only in training."""
     caches, drawn = [], 0
-    if not net.layers[0].weights:  # which would take the images as they are stored
+    if not net.layers[0].weights:  # a layer with weights takes images as they are stored
         x = x.astype(ops.dtype, copy=False) / ops.dtype.type(net.white)
     for i, (layer, its) in enumerate(zip(net.layers, w, strict=True)):
         if layer.random and draw:

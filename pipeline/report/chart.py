@@ -34,7 +34,7 @@ class Chart(NamedTuple):
 
 
 def accuracies(curves: Mapping[str, Sequence[float]], held_out: str) -> Chart:
-    """Accuracy by epoch, in columns epoch, train and held_out. The untrained net would flatten all the rest."""
+    """Accuracy by epoch, in columns epoch, train and held_out, without the untrained net: it would flatten the rest."""
     first = 1 if len(curves["epoch"]) > 2 else 0
     lines = {
         f"{name} {curve[-1]:.2%}": [(e, 100 * a) for e, a in list(zip(curves["epoch"], curve, strict=True))[first:]]
@@ -79,7 +79,7 @@ def ticks(low: float, high: float) -> list[float]:
     reach = high - low
     if reach < LEAST * max(abs(low), abs(high), 1.0):  # a flat line
         reach = max(abs(high), 1.0)
-    power = float(f"1e{math.floor(math.log10(reach / TICKS))}")  # no pow, whose last bit is anybody's
+    power = float(f"1e{math.floor(math.log10(reach / TICKS))}")  # no pow: its last bit differs between machines
     step = next(power * factor for factor in (1, 2, 5, 10) if reach / (power * factor) <= TICKS)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [round(i * step, 12) for i in range(first, max(last, first + 1) + 1)]

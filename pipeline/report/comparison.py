@@ -35,8 +35,8 @@ def comparison(runs: Sequence[Run]) -> bytes:
     """The page, whole, the best run first: it needs no other file and no network."""
     runs = ranked(runs)
     names = [run.name for run in runs]
-    differing = [key for key in keys(run.params for run in runs) if varies(runs, key)]
-    settings = [[key, *(str(run.params.get(key, "")) for run in runs)] for key in differing]
+    settings = [[key, *(str(run.params.get(key, "")) for run in runs)] for key in keys(run.params for run in runs)]
+    differing = [row for row in settings if len({*row[1:]}) > 1]
     metrics = [[key, *(number(run.metrics.get(key, "")) for run in runs)] for key in keys(run.metrics for run in runs)]
     chart = svg(Chart("Accuracy on held-out images", curves(runs), ("epoch", "runs"), lambda y: f"{y:g}%"))
     hues = [f"hsl({360 * i // len(runs)} 75% 45%)" for i in range(len(runs))]
@@ -51,7 +51,7 @@ def comparison(runs: Sequence[Run]) -> bytes:
 <style>{STYLE}{colours}</style>
 <h1>{len(runs)} runs compared</h1>
 <p>{order(runs)}</p>
-<table>{"".join(rows([["", *names], *metrics, *settings]))}</table>
+<table>{"".join(rows([["", *names], *metrics, *differing]))}</table>
 <p>Parameters that are the same in all runs are left out.</p>
 <h2>Accuracy on held-out images by epoch, after the first steep rise</h2>
 {chart}
@@ -84,7 +84,7 @@ def order(runs: Sequence[Run]) -> str:
 
 
 def curves(runs: Sequence[Run]) -> dict[str, Points]:
-    """Held-out accuracy in % by epoch, a line a run, without the steep rise at first, beside which all look alike.
+    """Held-out accuracy in % by epoch, a line a run, without the steep rise at first, which would make all look alike.
 
     A line begins where it reaches the lowest accuracy in the second half of any run.
     """
@@ -99,11 +99,6 @@ def curves(runs: Sequence[Run]) -> dict[str, Points]:
 def keys(tables: Iterable[Mapping[str, Any]]) -> list[str]:
     """The keys of all tables, each once."""
     return sorted({key for table in tables for key in table})
-
-
-def varies(runs: Sequence[Run], key: str) -> bool:
-    """Whether a parameter is not the same in all runs."""
-    return len({str(run.params.get(key)) for run in runs}) > 1
 
 
 def number(value: Any) -> str:

@@ -90,7 +90,7 @@ def line_chart(figure: "Figure", chart: Chart) -> None:
 
 @picture
 def confusion_chart(figure: "Figure", confusion: Array, names: Sequence[str]) -> None:
-    """The confusion matrix; colour shows mistakes alone, or the diagonal would drown them."""
+    """The confusion matrix; colour shows only mistakes, because the diagonal would hide them."""
     size = 2.5 + 0.55 * len(names)
     axes = plain(figure, size, size, "Confusion: what was shown, what was said")
     mistakes = confusion - np.diag(confusion.diagonal())

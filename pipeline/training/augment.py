@@ -1,9 +1,10 @@
 """Random distortions of training images: the same bytes on every machine.
 
-Each pixel of the new image reads a place of the old one, and each word of train.augment displaces that place. Places
-are whole numbers, UNIT to a pixel. The four nearest pixels are mixed by their distance, in integers, with black around
-the image. The random numbers of an image depend on the seed and on its number alone (see Plan.numbers), so that the cut
-of a batch or a resumption cannot matter. Shapes: n images of Y rows and X columns; a place is (down, across).
+Each pixel of the new image reads a position in the old one, and each word of train.augment displaces that position.
+Positions are whole numbers, UNIT to a pixel. The four nearest pixels are mixed by their distance, in integers, with
+black around the image. The random numbers of an image depend on the seed and on its number alone (see Plan.numbers), so
+that the cut of a batch or a resumption cannot matter. Shapes: n images of Y rows and X columns; a position is (down,
+across).
 """
 
 import math
@@ -17,12 +18,12 @@ from pipeline.base.words import Choice, Number, made
 from pipeline.nn.random import Stream
 from pipeline.training.loop import AUGMENT_STREAM
 
-Displace = Callable[[Array, Array], None]  # random numbers (n, 8) from -1 to 1, places (2, n, Y, X) to add to
+Displace = Callable[[Array, Array], None]  # random numbers (n, 8) from -1 to 1, positions (2, n, Y, X) to add to
 
-BITS = 4  # of a place between two pixels, when four are mixed
+BITS = 4  # of a position between two pixels, when four are mixed
 UNIT = 1 << 2 * BITS
 SIDE = 256  # pixels after which a field of noise repeats
-PLACES = 1 << 16  # pixels at a time: what lies between old and new image stays in the cache
+PIXELS = 1 << 16  # pixels at a time: what lies between old and new image stays in the cache
 COSINE = tuple((-1) ** k / math.factorial(2 * k) for k in range(11, -1, -1))  # by the square, highest power first
 SINE = tuple((-1) ** k / math.factorial(2 * k + 1) for k in range(11, -1, -1))
 
@@ -30,8 +31,8 @@ SINE = tuple((-1) ** k / math.factorial(2 * k + 1) for k in range(11, -1, -1))
 def shift(shape: Sequence[int], stream: Stream, pixels: float) -> Displace:
     """Up to so many pixels along each axis."""
 
-    def displace(random: Array, places: Array) -> None:
-        places += whole(random[:, 0:2].T * (pixels * UNIT))[:, :, None, None]
+    def displace(random: Array, positions: Array) -> None:
+        positions += whole(random[:, 0:2].T * (pixels * UNIT))[:, :, None, None]
 
     return displace
 
@@ -40,14 +41,14 @@ def affine(shape: Sequence[int], stream: Stream, degrees: float, scale: float, s
     """A rotation, then a shear, then sizes from 1 - scale to 1 + scale along each axis, all about the centre."""
     down, across = ((np.arange(size) - (size - 1) / 2) * UNIT for size in shape)
 
-    def displace(random: Array, places: Array) -> None:
+    def displace(random: Array, positions: Array) -> None:
         high, wide = 1 / (1 + random[:, 2:4].T * scale)
         slant, angle = random[:, 4] * shear, random[:, 5] * (degrees * math.pi / 180)
         cosine, sine = polynomial(angle * angle, COSINE), angle * polynomial(angle * angle, SINE)
         by_row = np.stack([sine * slant + cosine * high - 1, cosine * slant - sine * high])
         by_column = np.stack([sine * wide, cosine * wide - 1])
-        places += whole(by_row[:, :, None] * down)[:, :, :, None]
-        places += whole(by_column[:, :, None] * across)[:, :, None]
+        positions += whole(by_row[:, :, None] * down)[:, :, :, None]
+        positions += whole(by_column[:, :, None] * across)[:, :, None]
 
     return displace
 
@@ -61,9 +62,9 @@ def elastic(shape: Sequence[int], stream: Stream, pixels: float, sigma: float) -
     fields = np.pad(fields, [(0, 0), *((0, size - 1) for size in shape)], "wrap")
     windows = np.lib.stride_tricks.sliding_window_view(fields, tuple(shape), axis=(1, 2))
 
-    def displace(random: Array, places: Array) -> None:
+    def displace(random: Array, positions: Array) -> None:
         top, left = ((random[:, 6:8].T + 1) * (SIDE / 2)).astype(np.intp)
-        places += windows[:, top, left]
+        positions += windows[:, top, left]
 
     return displace
 
@@ -79,9 +80,9 @@ def smooth_noise(stream: Stream, sigma: float) -> Array:
     return noise
 
 
-def whole(places: Array) -> Array:
+def whole(positions: Array) -> Array:
     """The nearest integers."""
-    return np.rint(places).astype(np.int32)
+    return np.rint(positions).astype(np.int32)
 
 
 AUGMENTATIONS: dict[str, Choice] = {
@@ -95,22 +96,22 @@ class Distortion:
     """What train.augment says, for images of one shape (Y, X)."""
 
     def __init__(self, words: Sequence[str], image_shape: Sequence[int], seed: int) -> None:
-        self.seed, self.block = seed, max(PLACES // math.prod(image_shape), 1)
+        self.seed, self.block = seed, max(PIXELS // math.prod(image_shape), 1)
         field = Stream(seed, AUGMENT_STREAM, 0)
         self.displaced = [made(AUGMENTATIONS, text, image_shape, field) for text in words]
-        self.places = ((np.indices(image_shape) + 1) * UNIT).astype(np.int32)[:, None]  # in an image with a border of 1
+        self.positions = ((np.indices(image_shape) + 1) * UNIT).astype(np.int32)[:, None]  # within a border of 1
 
     def render(self, images: Array, numbers: Array) -> Array:
         """Images of bytes, (n, Y, X) or (n, Y * X), distorted, each as its number (n,) says."""
         random = self.random(numbers)
-        distorted = np.empty((len(images), *self.places.shape[2:]), np.uint8)
+        distorted = np.empty((len(images), *self.positions.shape[2:]), np.uint8)
         images, shape = images.reshape(distorted.shape), images.shape
         for start in range(0, len(images), self.block):
             part = slice(start, start + self.block)
-            places = np.repeat(self.places, len(images[part]), axis=1)
+            positions = np.repeat(self.positions, len(images[part]), axis=1)
             for displace in self.displaced:
-                displace(random[part], places)
-            distorted[part] = mixed(images[part], places)
+                displace(random[part], positions)
+            distorted[part] = mixed(images[part], positions)
         return distorted.reshape(shape)
 
     def random(self, numbers: Array) -> Array:
@@ -118,23 +119,23 @@ class Distortion:
         return Stream(self.seed, AUGMENT_STREAM, 1).rows(numbers, 8) * 2.0**-31 - 1
 
 
-def mixed(images: Array, places: Array) -> Array:
-    """The pixels of images (n, Y, X) at `places`, which are used up: each the mixture of four, by distance.
+def mixed(images: Array, positions: Array) -> Array:
+    """The pixels of images (n, Y, X) at `positions`, which are used up: each the mixture of four, by distance.
 
     The four travel as the bytes of one number, and are mixed two at a time: no sum exceeds 16 bits. What a subtraction
     borrows from the upper half, the addition after it gives back.
     """
     four = fours(images)
-    places += 1 << (BITS - 1)
-    places >>= BITS
+    positions += 1 << (BITS - 1)
+    positions >>= BITS
     for axis, size in enumerate(images.shape[1:]):
-        np.clip(places[axis], 0, (size + 1) << BITS, out=places[axis])
-    down, across = (places & ((1 << BITS) - 1)).view(np.uint32)
-    places >>= BITS
-    places[0] *= four.shape[2]
-    places[0] += places[1]
-    places[0] += (np.arange(len(four), dtype=np.int32) * four[0].size)[:, None, None]
-    left: Array = np.take(four, places[0], mode="clip")
+        np.clip(positions[axis], 0, (size + 1) << BITS, out=positions[axis])
+    down, across = (positions & ((1 << BITS) - 1)).view(np.uint32)
+    positions >>= BITS
+    positions[0] *= four.shape[2]
+    positions[0] += positions[1]
+    positions[0] += (np.arange(len(four), dtype=np.int32) * four[0].size)[:, None, None]
+    left: Array = np.take(four, positions[0], mode="clip")
     right = (left >> 8) & 0x00FF00FF
     left &= 0x00FF00FF
     between(left, right, across)

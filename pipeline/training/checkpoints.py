@@ -1,8 +1,8 @@
-"""The state of a training run on disk, so that a killed one goes on where it stood, to the same bits.
+"""The state of a training run on disk: a killed run goes on from there, to the same bits.
 
 Checkpoints lie outside DVC's outputs, which are deleted before a stage runs. They are keyed by all that decides a
-run (data, settings, code), so that no other run takes them up. Two generations alternate: a damaged one is passed
-over for the one before.
+run (data, settings, code), so that no other run uses them. Two generations alternate: if the newest is damaged, the one
+before is used.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ State = dict[str, Array]
 
 
 class Checkpoints:
-    """Those of one run in `folder`; `every` so many seconds `keep` writes another."""
+    """The checkpoints of one run in `folder`; `keep` writes one when the last is `every` seconds old."""
 
     def __init__(self, folder: Path, run: Mapping[str, Any], every: float) -> None:
         key = hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()
@@ -33,7 +33,7 @@ class Checkpoints:
         self.every, self.written = every, time.monotonic()
 
     def load(self) -> State | None:
-        """The newest sound state, if there is one; the next save spares it."""
+        """The newest sound state, if there is one; the next save replaces the other."""
         found = {slot: state for slot in self.slots if (state := sound(slot))}
         self.slots.sort(key=lambda slot: int(found[slot][ITERATION]) if slot in found else -1)
         return found.get(self.slots[-1])
@@ -58,7 +58,7 @@ class Checkpoints:
         self.written = time.monotonic()
 
     def clear(self) -> None:
-        """Forget the run, which has come to its end, and of the others all but the newest OTHERS files."""
+        """Remove the files of this run, which is finished, and those of other runs but the newest OTHERS."""
         for slot in self.slots:
             slot.unlink(missing_ok=True)
         others = sorted(self.slots[0].parent.glob("*.npz"), key=lambda path: path.stat().st_mtime)

@@ -1,4 +1,4 @@
-"""Training as it goes: a live bar where a person watches, a line now and then for the log."""
+"""How training goes: a live bar on a terminal, and some lines on stdout for the log."""
 
 import sys
 import time
@@ -24,7 +24,7 @@ class Progress(tqdm):  # type: ignore[type-arg]  # tqdm is generic in its stubs 
         self.began: float | None = None
 
     def __call__(self, history: History) -> None:
-        """Show where training stands; say so in a line of its own after every epoch, or where they are many, some."""
+        """Show where training stands; print a line after every epoch, or after some where there are many."""
         done, last = len(history.losses), history.accuracies[-1]
         if self.began is None:
             return self.begin(done)
@@ -48,7 +48,7 @@ class Progress(tqdm):  # type: ignore[type-arg]  # tqdm is generic in its stubs 
             self.stopping.lose_stdout(error)
 
     def begin(self, done: int) -> None:
-        """The clock starts after so many iterations, which a checkpoint may have saved."""
+        """Start the clock; `done` iterations are from a checkpoint."""
         self.began, self.initial, self.n = time.monotonic(), done, done
         if done:
             self.say(f"going on after iteration {done} of {self.plan.iterations}")

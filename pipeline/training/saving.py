@@ -1,4 +1,4 @@
-"""What a training leaves behind: the curves, and the weights, which vouch for them."""
+"""The files that a training writes: the curves, and the weights with the hashes of the curves."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ from pipeline.training.loop import History
 def save_training(folder: Path, history: History, weights: Array, shapes: Shapes, about: Mapping[str, Any]) -> None:
     """Write loss.csv, accuracy.csv and at last weights.npz, which names the SHA-256 of both.
 
-    Killed in between, the old weights do not fit the new curves, and `evaluate` says so.
+    If it is killed in between, the old weights do not fit the new curves, and `evaluate` says so.
     """
     curves = {
         "loss.csv": table(["iteration", "loss"], enumerate(history.losses, 1)),

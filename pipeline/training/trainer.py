@@ -97,7 +97,7 @@ class Trainer:
     # steps
 
     def steps(self) -> Callable[[Array, int], Array]:
-        """What takes the steps of batches (m, B), so many having been taken before, and returns their losses."""
+        """A function (batches (m, B), steps done before) -> losses (m,) that takes the steps of the batches."""
         images, labels = self.train
         if self.steps_are_single():
             run_single = one_image(self.ops, self.net, self.weights, images, labels)
@@ -161,7 +161,7 @@ class Trainer:
             self.average(self.averaged, self.weights, done)
 
     def draw(self, done: int) -> Draw:
-        """The random numbers of a step: of a layer's own stream, a row an image, so that no batch or worker matters."""
+        """The random numbers of a step: every layer has its own stream, and every image one row of it."""
 
         def numbers(layer: int, images: int, size: int) -> Array:
             stream = Stream(self.settings["seed"], DROPOUT_STREAM, done, layer)
@@ -176,7 +176,7 @@ class Trainer:
         return train, held_out
 
     def seconds(self) -> float:
-        """About how long the gradients of the whole run will take, from a trial of one or of a loss in it."""
+        """About how long the gradients of the whole run will take: one is timed, or one of the losses that it needs."""
         indices = np.arange(self.plan.images)[: self.settings["batch_size"]]
         given = next(self.images(indices[None], 0)), self.train[1][indices], self.draw(0)
         numerical = self.settings["gradient"].startswith("numerical")
