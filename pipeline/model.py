@@ -102,13 +102,14 @@ def load_model(path: Path) -> Classifier:
     net = about["net"]
     try:
         ops, loss = ARITHMETICS[net["arithmetic"]], made(LOSSES, net["loss"])
-        shapes = build(net["layers"], tuple(net["input_shape"]), net["classes"]).shapes
+        built = build(net["layers"], tuple(net["input_shape"]), net["classes"])
+        if built.layers[-1].shape != (net["classes"],):
+            raise ValueError("it does not have one output a class")
     except (LookupError, ValueError, PipelineError) as error:
         raise PipelineError(f"{path}: there is no net of {net} ({error}); {REMAKE}.") from None
-    if {name: (array.shape, array.dtype) for name, array in arrays.items()} != {
-        name: (shape, ops.dtype) for name, shape in shapes.items()
-    }:
-        raise PipelineError(f"{path}: {', '.join(net['layers'])} has arrays {shapes}, found others; {REMAKE}.")
+    expected = {name: (shape, ops.dtype) for name, shape in built.shapes.items()}
+    if {name: (array.shape, array.dtype) for name, array in arrays.items()} != expected:
+        raise PipelineError(f"{path}: {', '.join(net['layers'])} has arrays {built.shapes}, found others; {REMAKE}.")
     return Classifier(ops, loss, arrays, about)
 
 

@@ -71,6 +71,16 @@ def test_a_description_vouches_for_the_arrays_it_was_saved_with_and_no_others(tm
         load_model(path)
 
 
+@pytest.mark.parametrize("layers", [["affine 5"], ["affine", "affine 4"], ["conv 2 3"], ["relu"]], ids="+".join)
+def test_a_net_without_one_output_a_class_is_refused(tmp_path, layers):
+    said, _, _ = a_model(tmp_path / "weights.npz")
+    shapes = build(layers, tuple(said["net"]["input_shape"]), said["net"]["classes"]).shapes
+    said["net"]["layers"] = layers
+    save_model(tmp_path / "weights.npz", np.ones(size(shapes)), shapes, said)
+    with pytest.raises(PipelineError, match=r"there is no net of .* does not have one output a class"):
+        load_model(tmp_path / "weights.npz")
+
+
 def test_weights_that_are_no_numbers_are_refused(tmp_path):
     flat = np.zeros(size(SHAPES))
     flat[24] = np.inf
