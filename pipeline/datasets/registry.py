@@ -67,16 +67,8 @@ DATASETS = {
         licence="MIT",
         image_shape=(28, 28),
         class_names=(
-            "T-shirt/top",
-            "Trouser",
-            "Pullover",
-            "Dress",
-            "Coat",
-            "Sandal",
-            "Shirt",
-            "Sneaker",
-            "Bag",
-            "Ankle boot",
+            *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+            *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
         ),
         mirrors=(
             "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",

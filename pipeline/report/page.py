@@ -151,13 +151,19 @@ CONVERTED = ("features", "normalize", "one_hot", "layout", "validation")
 
 def settings(about: Mapping[str, Any]) -> str:
     """Every parameter that made the net."""
-    made = {f"convert.{key}": about["data"][key] for key in CONVERTED}
-    return rows((key, yaml(value)) for key, value in (made | trained(about)).items())
+    stages = parameters(about)
+    return rows((key, yaml(value)) for key, value in (stages["convert"] | stages["train"]).items())
 
 
-def trained(about: Mapping[str, Any]) -> dict[str, Any]:
-    """The section train of params.yaml, as DVC spells its keys."""
-    return {f"train.{key}": value for key, value in about["params"].items()}
+def parameters(about: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The parameters that made the net, by stage, as DVC spells their keys."""
+    data = about["data"]
+    return {
+        "download": {"download.dataset": data["name"]},
+        "convert": {f"convert.{key}": data[key] for key in CONVERTED},
+        "train": {f"train.{key}": value for key, value in about["params"].items()},
+        "evaluate": {},
+    }
 
 
 def provenance(about: Mapping[str, Any]) -> str:
@@ -175,17 +181,9 @@ def provenance(about: Mapping[str, Any]) -> str:
 
 def commands(about: Mapping[str, Any]) -> list[str]:
     """The four stages, told all that made this net."""
-    data = about["data"]
-    convert = {f"convert.{key}": data[key] for key in CONVERTED}
-    stages = {
-        "download": {"download.dataset": data["name"]},
-        "convert": convert,
-        "train": trained(about),
-        "evaluate": {},
-    }
     return [
         " ".join([f"python -m pipeline.{stage}", *(f"-S {shlex.quote(f'{k}={yaml(v)}')}" for k, v in sets.items())])
-        for stage, sets in stages.items()
+        for stage, sets in parameters(about).items()
     ]
 
 

@@ -94,21 +94,11 @@ def confusion_chart(figure: "Figure", confusion: Array, names: Sequence[str]) ->
     size = 2.5 + 0.55 * len(names)
     axes = plain(figure, size, size, "Confusion: what was shown, what was said")
     mistakes = confusion - np.diag(confusion.diagonal())
-    axes.imshow(
-        mistakes, cmap="Oranges", vmin=0, vmax=1.6 * max(int(mistakes.max()), 1)
-    )  # so that black text stays legible
-    for row, column in np.ndindex(*confusion.shape):
-        right = row == column
-        axes.text(
-            column,
-            row,
-            str(confusion[row, column]),
-            ha="center",
-            va="center",
-            fontsize=9,
-            weight="bold" if right else "normal",
-            color="black" if confusion[row, column] else "0.75",
-        )
+    most = 1.6 * max(int(mistakes.max()), 1)  # so that black text stays legible
+    axes.imshow(mistakes, cmap="Oranges", vmin=0, vmax=most)
+    for (row, column), count in np.ndenumerate(confusion):
+        weight, colour = "bold" if row == column else "normal", "black" if count else "0.75"
+        axes.text(column, row, str(count), ha="center", va="center", fontsize=9, weight=weight, color=colour)
     axes.grid(visible=False)
     tilt = 45 if max(map(len, names)) > 2 else 0
     axes.set_xticks(range(len(names)), names, rotation=tilt, ha="right" if tilt else "center")
