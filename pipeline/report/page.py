@@ -38,12 +38,14 @@ def page(
     net, data = about["net"], about["data"]
     count = sum(array.size for array in weights.values())
     wrong = int(answers.confusion.sum() - answers.confusion.diagonal().sum())
+    crops = answers.headline.get("crops_accuracy")
     parts = {
         "title": escape(f"{data['title']}, read by a neural net"),
         "layers": escape(", ".join(net["layers"])),
         "headline": definitions(
             {
                 "accuracy": f"{answers.headline['accuracy']:.2%}",
+                **({} if crops is None else {"accuracy over 9 crops": f"{crops:.2%}"}),
                 "wrong": f"{wrong:,} of {len(answers.labels):,}",
                 "loss": f"{loss:.4f}",
                 "weights": f"{count:,}",
