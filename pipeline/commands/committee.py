@@ -25,7 +25,7 @@ def main(
 
     Model files rather than revisions: they may come from experiments (dvc get), from elsewhere, or from a run by hand.
 
-    Example: pipeline committee data/recipes/*/weights.npz --crops 9
+    Example: pipeline committee data/recipes/two-convolutions*/weights.npz --crops 9
     """
     from pipeline.base.provenance import sha256, unchanged
     from pipeline.datasets.arrays import describe_dataset, load_splits
