@@ -19,6 +19,7 @@ from pipeline.report.page import yaml
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results.csv"
 RECIPES = {path.stem: path for path in sorted((ROOT / "recipes").glob("*.yaml"))}
+QUOTE = '"'  # which no word of a recipe needs, and a person does not type
 MADE = ("model/weights.npz", *(f"evaluation/{name}" for name in ("report.html", "metrics.json", "model.json")))
 
 
@@ -32,7 +33,7 @@ def main(name: str = "", seed: str = "") -> None:
     folder = ROOT / "data" / "recipes" / experiment
     *_, metrics, model = (fetched(f"data/{name}", experiment, folder) for name in MADE)
     for key, value in json.loads(metrics).items():
-        print(f"{key:<14} {value:.4g}")
+        print(f"{key:<14} {value:.5g}")
     print(f"a page with all of it, and a pad to draw on:  {folder.relative_to(ROOT)}/report.html")
     if not seed:
         print(verdict(name, json.loads(model)["sha256"]))
@@ -43,7 +44,11 @@ def settings(name: str) -> list[str]:
     if name not in RECIPES:
         raise PipelineError(f"recipe {is_unknown(name, RECIPES)}")
     sections = read_yaml(RECIPES[name])
-    return [f"{section}.{key}={yaml(value)}" for section, keys in sections.items() for key, value in keys.items()]
+    return [
+        f"{section}.{key}={yaml(value).replace(QUOTE, '')}"
+        for section, keys in sections.items()
+        for key, value in keys.items()
+    ]
 
 
 def dvc(*arguments: str, **how: Any) -> str:
