@@ -83,7 +83,8 @@ def verdict(name: str, sha256: str) -> str:
         return "The arithmetic of this recipe has the bits of its machine, and none are recorded."
     if row["sha256"] != sha256:
         raise PipelineError(
-            f"the weights have SHA-256 {sha256}, docs/results.csv says {row['sha256']}; it is older, or wrong."
+            f"the weights have SHA-256 {sha256}, docs/results.csv says {row['sha256']}; if the code was to change "
+            f"numbers, measure again: python tools/results.py {name}."
         )
     return f"The weights are those of docs/results.csv, to the last bit: SHA-256 {sha256}."
 
