@@ -17,7 +17,9 @@ app = typer.Typer(add_completion=False)
 @reports_errors
 def main(
     models: Annotated[list[Path], typer.Argument(metavar="MODEL", help="Model files, trained on one dataset.npz.")],
-    data: Annotated[Path, typer.Option(metavar="PATH", help="That file.")] = Path("data/processed/dataset.npz"),
+    data: Annotated[Path, typer.Option(metavar="PATH", help="What they are judged on.")] = Path(
+        "data/processed/dataset.npz"
+    ),
     crops: Annotated[int, typer.Option(metavar="1|9", help="9: means over each image and its 8 shifts, too.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in ASCII rather than a table.")] = False,
 ) -> None:
