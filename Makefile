@@ -13,7 +13,7 @@ DIGITS = examples/digits
 # several processes; tests that share something dear to make (@xdist_group) stay in one
 TESTS = $(RUN) python -m pytest -n auto --maxprocesses 8 --dist loadgroup $(PYTEST)
 
-.PHONY: help setup extras demo test check explore repro verify lint gradcheck results bench chaos fuzz audit lock clean
+.PHONY: help setup extras demo test check explore repro verify lint gradcheck recipe best results bench chaos fuzz audit lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s  %s\n", $$1, $$2 }' Makefile
@@ -54,7 +54,13 @@ lint: setup ## style, format and types
 gradcheck: setup ## prove backpropagation right, against differences and complex steps
 	@$(RUN) python -m pipeline gradcheck
 
-results: setup ## train every net of the README's table on MNIST: docs/results.csv
+recipe: setup ## make recipe NAME=lenet-5 runs recipes/lenet-5.yaml by DVC; SEED=2 with another seed
+	@$(RUN) python tools/recipe.py '$(NAME)' $(SEED)
+
+best: ## the most accurate recipe, two convolutions on distorted images: some minutes
+	@$(MAKE) --no-print-directory recipe NAME=two-convolutions
+
+results: setup ## train every recipe, as the README's table has it: docs/results.csv
 	@$(RUN) python tools/results.py
 
 bench: setup ## times of a training step and its parts

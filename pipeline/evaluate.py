@@ -33,7 +33,8 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     def judge(split: Split) -> Answers:
         scores = net.logits(split.images, settings.batch_size)
         pictures, loss = as_pictures(split.images, data["feature_shape"]), net.mean_loss(scores, split.labels)
-        return Answers(pictures, split.labels, net.probabilities(scores), data["class_names"], loss)
+        crops = net.shares(split.images, settings.batch_size, settings.crops) if settings.crops > 1 else None
+        return Answers(pictures, split.labels, net.probabilities(scores), data["class_names"], loss, crops)
 
     net = load_model(model / "weights.npz")
     with unchanged(source):

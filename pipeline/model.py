@@ -1,7 +1,9 @@
 """The model file weights.npz: a trained net, with everything that is needed to use it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +16,7 @@ from pipeline.base.schema import Trained, read_json
 from pipeline.base.words import made
 from pipeline.fast.rewrite import fast
 from pipeline.nn.arithmetic import ARITHMETICS, Arithmetic
-from pipeline.nn.images import stored
+from pipeline.nn.images import shifted, stored
 from pipeline.nn.inference import logits
 from pipeline.nn.losses import LOSSES, Loss, softmax
 from pipeline.nn.net import Shapes, build, views
@@ -51,6 +53,15 @@ class Classifier(NamedTuple):
         """Softmax of logits (N, K)."""
         return softmax(self.ops, scores)
 
+    def shares(self, images: Array, batch: int, crops: int) -> Array:
+        """Probabilities (N, K) of images (N, ...); with 9 crops, the mean over an image and its 8 shifts."""
+        if crops == 1:
+            return self.probabilities(self.logits(images, batch))
+        if (features := self.about["data"]["features"]) != "pixels":
+            raise PipelineError(f"the model takes {features}, and only pixels can be shifted; choose crops 1.")
+        shifts = shifted(images, self.about["net"]["input_shape"][1:])
+        return added(self.probabilities(self.logits(shift, batch)) for shift in shifts) / crops
+
     def mean_loss(self, scores: Array, labels: Array) -> float:
         """Mean loss of logits (N, K) for class indices (N,), by the loss the net was trained with."""
         return self.loss(self.ops, scores, labels)[0]
@@ -72,6 +83,12 @@ class Classifier(NamedTuple):
             return W1.reshape(-1, *W1.shape[-2:])
         side = (1, len(W1)) if len(W1) != np.prod(image_shape) else image_shape
         return W1.T.reshape(-1, *side)
+
+
+def added(parts: Iterable[Array]) -> Array:
+    """Their sum, from the first to the last: the same bits everywhere."""
+    total: Array = reduce(add, parts)
+    return total
 
 
 def save_model(path: Path, weights: Array, shapes: Shapes, about: Mapping[str, Any]) -> None:

@@ -69,6 +69,7 @@ class Evaluate(Section):
     """Stage 4: how the net is judged."""
 
     batch_size: int = Field(ge=1, le=1_000_000, description="images classified at a time")
+    crops: Literal[1, 9] = Field(description="9: crops_accuracy, too, by the mean over an image and its 8 shifts")
     mistakes: int = Field(ge=1, le=100, description="how many of the worst mistakes to picture")
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from clone import ROOT, Clone
-from results import RECIPES, with_table
+from recipe import recorded, settings
+from results import with_table
 
 README = (ROOT / "README.md").read_text("utf-8")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*/*.md")])
@@ -88,11 +89,8 @@ def test_every_file_in_the_readmes_tree_exists() -> None:
 
 
 def test_the_results_in_the_readme_are_those_that_were_measured() -> None:
-    with (ROOT / "docs/results.csv").open(newline="") as file:
-        rows = [
-            (row["net"], row["settings"], float(row["accuracy"]), float(row["seconds"])) for row in csv.DictReader(file)
-        ]
-    assert {name: settings for name, settings, *_ in rows} == RECIPES
+    rows = recorded()
+    assert {name: row["settings"] for name, row in rows.items()} == {name: " ".join(settings(name)) for name in rows}
     assert with_table(README, rows) == README
 
 

@@ -294,7 +294,7 @@ def ranges():
     """Every number of the schema with its ends: (key, type, least taken or None, greatest taken or None)."""
     for section, content in SCHEMA["properties"].items():
         for key, about in content["properties"].items():
-            if about["type"] in ("integer", "number"):
+            if about["type"] in ("integer", "number") and "enum" not in about:
                 yield f"{section}.{key}", about
 
 

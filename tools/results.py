@@ -1,98 +1,72 @@
-"""Train every net of the README's table on MNIST, by the settings beside it: docs/results.csv, and the table itself.
+"""Train the recipes on their data sets, one after another: docs/results.csv, and the table of the README.
 
-$PIPELINE_MIRRORS may say where the data is. `python tools/results.py CNN` trains only what is called so.
+$PIPELINE_MIRRORS may say where the data are. `python tools/results.py lenet-5 svm` measures those two alone.
 """
 
 import json
-import shlex
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+
+from recipe import RECIPES, RESULTS, ROOT, recorded, settings
 
 from pipeline.base.files import write_bytes
 from pipeline.base.text import table
 
-ROOT = Path(__file__).parents[1]
-OUT, README = ROOT / "docs" / "results.csv", ROOT / "README.md"
+README = ROOT / "README.md"
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
-HEADER = ("net", "settings", "accuracy", "seconds")
+HEADER = ("recipe", "settings", "accuracy", "crops_accuracy", "seconds", "sha256")
+Rows = Mapping[str, Mapping[str, str]]
 
 
-def recipe(layers: str = "", length: int = 0, **settings: str) -> str:
-    """Settings as a shell takes them; `length` in epochs of all images in random order."""
-    made = {"layers": f"[{layers}]"} if layers else {}
-    made |= {"sampling": "shuffle", "length": f"{length} epochs"} if length else {}
-    return shlex.join(f"train.{key}={value}" for key, value in (made | settings).items())
-
-
-ADAM = {"initializer": "he", "optimizer": "adam", "learning_rate": "0.001"}
-LENET = "conv 6 5 2, tanh, mean_pool 2, conv 16 5, tanh, mean_pool 2, affine 120, tanh, affine 84, tanh, affine"
-DEEP = (
-    "conv 16 3 1, relu, conv 16 3 1, relu, max_pool 2, conv 32 3 1, relu, conv 32 3 2, relu, max_pool 2, "
-    "conv 64 3 1, relu, conv 64 3 1, relu, max_pool 2, affine 50, relu, dropout 0.5, affine, dropout 0.5"
-)
-RECIPES = {
-    "784-50-10, sigmoid": "",
-    "the same by numerical differentiation": recipe(gradient="numerical 1e-5", arithmetic="float64"),
-    "the same on edges": "convert.features=edges",
-    "on Fourier features, tanh, Adam": "convert.features=fourier "
-    + recipe("affine 200, tanh, affine", initializer="glorot", optimizer="adam", learning_rate="0.003"),
-    "784-800-10, relu, Adam": recipe("affine 800, relu, affine", 10, **ADAM),
-    "784-128-10, tanh, one image a step": recipe(
-        "affine 128, tanh, affine", 10, learning_rate="0.01", initializer="glorot", batch_size="1"
-    ),
-    "small CNN, 3 filters 3×3": recipe("conv 3 3, relu, max_pool 2, affine 128, relu, affine", 5, initializer="he"),
-    "the textbook's CNN, 30 filters 5×5, Adam": recipe(
-        "conv 30 5, relu, max_pool 2, affine 100, relu, affine", 5, **ADAM
-    ),
-    "LeNet-5, tanh and mean pooling, Adam": recipe(LENET, 5, **ADAM | {"initializer": "glorot"}, schedule="linear"),
-    "the textbook's DeepConvNet, Adam, float32": recipe(DEEP, 3, **ADAM, arithmetic="float32"),
-    "softmax regression": recipe("affine", 10),
-    "linear SVM": recipe("affine", 10, loss="hinge", learning_rate="0.01"),
-}
-
-
-def main(part: str = "") -> None:
-    rows = []
-    for name, settings in RECIPES.items():
-        if part in name:
-            rows.append((name, settings, *measure(shlex.split(settings))))
-            print(line(*rows[-1]), flush=True)
-    if not part:
-        write_bytes(OUT, table(HEADER, rows))
+def main(*names: str) -> None:
+    for name in names or RECIPES:
+        rows = recorded() | {name: measure(name)}
+        write_bytes(RESULTS, table(HEADER, [[rows[one][key] for key in HEADER] for one in RECIPES if one in rows]))
         write_bytes(README, with_table(README.read_text("utf-8"), rows).encode())
+        print(line(name, rows), flush=True)
 
 
-def line(net: str, settings: str, accuracy: float, seconds: float) -> str:
-    """A row of the README's table."""
-    return f"| {net} | {accuracy:.2%} | {f'`{settings}`' if settings else 'as it is'} | {seconds:.0f} s |"
-
-
-def with_table(page: str, rows: Iterable[Sequence[Any]]) -> str:
-    """The README with the table of these rows between its two marks."""
+def with_table(page: str, rows: Rows) -> str:
+    """The README with the table of the recipes between its two marks."""
     before, _, rest = page.partition(BEGIN)
     after = rest.partition(END)[2]
-    head = "| Net | Test accuracy | Settings, each after a `-S` | Training |\n|---|---|---|---|"
-    return "\n".join([before + BEGIN, head, *(line(*row) for row in rows), END]) + after
+    head = "| Recipe | Net | Published | Test accuracy | 9 crops | Training |\n|---|---|---|---|---|---|"
+    return "\n".join([before + BEGIN, head, *(line(name, rows) for name in RECIPES), END]) + after
 
 
-def measure(settings: list[str]) -> tuple[float, int]:
-    """Test accuracy of a net, and the seconds that training it took."""
+def line(name: str, rows: Rows) -> str:
+    """A row of the README's table; a dash stands for what is not measured or published."""
+    said = [part.removeprefix("# ") for part in RECIPES[name].read_text("utf-8").splitlines() if part[:1] == "#"]
+    published = said[1].removeprefix("published: ") if said[1:] else "–"
+    row = rows.get(name, dict.fromkeys(HEADER, ""))
+    reached = [f"{float(row[key]):.2%}" if row[key] else "–" for key in ("accuracy", "crops_accuracy")]
+    seconds = f"{row['seconds']} s" if row["seconds"] else "–"
+    return f"| [{name}](recipes/{name}.yaml) | {said[0]} | {' | '.join([published, *reached, seconds])} |"
+
+
+def measure(name: str) -> dict[str, str]:
+    """A row of docs/results.csv; the seconds are those of the stage train, and exact arithmetic has a hash."""
+    sets = settings(name)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         (folder / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
         for stage in ("download", "convert", "train", "evaluate"):
-            overrides = [part for setting in settings if setting.startswith(stage) for part in ("-S", setting)]
+            overrides = [part for one in sets if one.startswith(f"{stage}.") for part in ("-S", one)]
             start = time.monotonic()
             command = [sys.executable, "-m", f"pipeline.{stage}", *overrides]
             subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
             if stage == "train":
                 seconds = round(time.monotonic() - start)
-        return json.loads((folder / "data/evaluation/metrics.json").read_text())["accuracy"], seconds
+        metrics, model = (
+            json.loads((folder / f"data/evaluation/{name}.json").read_text()) for name in ("metrics", "model")
+        )
+    hashed = model["sha256"] if model["net"]["arithmetic"] == "exact" else ""
+    values = (name, " ".join(sets), metrics["accuracy"], metrics.get("crops_accuracy", ""), seconds, hashed)
+    return dict(zip(HEADER, map(str, values), strict=True))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""How images enter a net: as bytes where all pixels are whole 255ths."""
+"""How images enter a net: as bytes where all pixels are whole 255ths, and shifted where answers are averaged."""
+
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -35,3 +37,12 @@ def together(images: Array, others: Array) -> tuple[Array, Array, int | None]:
     if white == other:
         return first, second, white
     return images.reshape(len(images), -1), others.reshape(len(others), -1), None
+
+
+def shifted(images: Array, shape: Sequence[int]) -> Iterator[Array]:
+    """The images (N, ...) of Y x X pixels and their 8 shifts by one pixel, in a fixed order; zeros come in."""
+    rows, columns = shape
+    framed = np.pad(images.reshape(-1, rows, columns), ((0, 0), (1, 1), (1, 1)))
+    for y in range(3):
+        for x in range(3):
+            yield framed[:, y : y + rows, x : x + columns].reshape(images.shape)

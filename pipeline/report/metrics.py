@@ -52,12 +52,23 @@ def worst_mistakes(labels: Array, probabilities: Array, most: int) -> Array:
 class Answers:
     """What the net said of N images: pictures (N, Y, X), labels (N,), probabilities (N, K), names of the K classes.
 
-    loss: the mean over the images.
+    loss: the mean over the images; crops: mean probabilities (N, K) over the crops of each image, which count apart.
     """
 
-    def __init__(self, pictures: Array, labels: Array, probabilities: Array, names: Sequence[str], loss: float) -> None:
+    def __init__(
+        self,
+        pictures: Array,
+        labels: Array,
+        probabilities: Array,
+        names: Sequence[str],
+        loss: float,
+        crops: Array | None = None,
+    ) -> None:
         self.pictures, self.labels, self.probabilities, self.names = pictures, labels, probabilities, names
         self.loss = loss
         self.predicted = probabilities.argmax(axis=1)
         self.confusion = confusion_matrix(labels, self.predicted, len(names))
         self.headline = headline(self.confusion) | {"loss": loss}
+        if crops is not None:
+            by_crops = confusion_matrix(labels, crops.argmax(axis=1), len(names))
+            self.headline["crops_accuracy"] = headline(by_crops)["accuracy"]

@@ -36,12 +36,14 @@ def page(
     """The report as HTML. worst: indices of mistakes; first_layer (M, Y, X); about: what the model file says."""
     net, data = about["net"], about["data"]
     count = sum(array.size for array in weights.values())
+    crops = answers.headline.get("crops_accuracy")
     parts = {
         "title": escape(f"{data['title']}, read by a neural net"),
         "layers": escape(", ".join(net["layers"])),
         "headline": definitions(
             {
                 "accuracy": f"{answers.headline['accuracy']:.2%}",
+                **({} if crops is None else {"accuracy over 9 crops": f"{crops:.2%}"}),
                 "wrong": f"{(answers.predicted != answers.labels).sum():,} of {len(answers.labels):,}",
                 "loss": f"{answers.loss:.4f}",
                 "weights": f"{count:,}",

@@ -9,6 +9,8 @@ from pipeline.report import chart, plots
 from pipeline.report.metrics import Answers, by_class, worst_mistakes
 from pipeline.report.page import MOST_UNITS, page
 
+CHOSEN_BY = ("accuracy", "loss", "crops_accuracy")
+
 
 def results(
     answers: Answers,
@@ -43,8 +45,8 @@ def results(
 
 def metrics(test: Answers, validation: Answers | None) -> dict[str, Any]:
     """The numbers of the test images, and what runs are chosen by: the same of the validation split, if any."""
-    chosen_by = {f"validation_{key}": validation.headline[key] for key in ("accuracy", "loss")} if validation else {}
-    return test.headline | chosen_by
+    chosen_by = validation.headline.items() if validation else ()
+    return test.headline | {f"validation_{key}": value for key, value in chosen_by if key in CHOSEN_BY}
 
 
 def title(answers: Answers, i: int) -> str:

@@ -1,0 +1,82 @@
+"""Every recipe can be run, means the same to DVC and to the stages, and its recorded weights are a promise."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import recipe
+from clone import ROOT, Clone
+from dvc.utils.hydra import apply_overrides
+
+from pipeline.base.errors import PipelineError
+from pipeline.datasets.features import feature_shape
+from pipeline.nn.net import build
+from pipeline.params import Convert, Download, Evaluate, load_params
+from pipeline.training.settings import Train
+
+PARAMS = ROOT / "params.yaml"
+
+
+def load(path, overrides, section):
+    """A section with those of the overrides that are for it."""
+    return load_params(path, [one for one in overrides if one.startswith(f"{section.__name__.lower()}.")], section)
+
+
+@pytest.mark.parametrize("name", recipe.RECIPES)
+def test_a_recipe_fits_the_schema_means_the_same_to_dvc_and_makes_a_net(tmp_path, name):
+    overrides, by_dvc = recipe.settings(name), tmp_path / "params.yaml"
+    shutil.copy(PARAMS, by_dvc)
+    apply_overrides(by_dvc, overrides)
+    download, convert, train, _ = (load(PARAMS, overrides, one) for one in (Download, Convert, Train, Evaluate))
+    for section in (Download, Convert, Train, Evaluate):
+        assert load(by_dvc, [], section) == load(PARAMS, overrides, section)
+    assert download.dataset in ("mnist", *recipe.RECIPES)
+    build(train.layers, (1, *feature_shape(convert.features, (28, 28))), 10)
+
+
+@pytest.mark.parametrize("name", recipe.RECIPES)
+def test_a_recipe_says_what_net_it_is(name):
+    title, *rest = recipe.RECIPES[name].read_text("utf-8").splitlines()
+    assert re.match("# .{3,60}$", title)
+    assert not any(line.startswith("#") and not re.match(r"# published: [0-9.]+ % \(.+\)$", line) for line in rest)
+
+
+@pytest.fixture
+def record(monkeypatch):
+    """Of the recipe svm."""
+    row = {"settings": " ".join(recipe.settings("svm")), "sha256": "a" * 64}
+    monkeypatch.setattr(recipe, "recorded", lambda: {"svm": row})
+    return row
+
+
+def test_weights_must_be_those_that_are_recorded(record):
+    assert recipe.verdict("svm", "a" * 64).startswith("The weights are those of docs/results.csv, to the last bit")
+    with pytest.raises(PipelineError, match=f"SHA-256 {'b' * 64}, docs/results.csv says {'a' * 64};"):
+        recipe.verdict("svm", "b" * 64)
+
+
+def test_where_nothing_is_promised_the_verdict_says_so(record):
+    assert "docs/results.csv has no row" in recipe.verdict("softmax", "b" * 64)
+    record["sha256"] = ""
+    assert "none are recorded" in recipe.verdict("svm", "b" * 64)
+    record["settings"] = "train.layers=[affine]"
+    assert "no row of this recipe as it is now" in recipe.verdict("svm", "b" * 64)
+
+
+def test_an_unknown_recipe_is_one_line():
+    with pytest.raises(PipelineError, match=r"recipe lenet5 is unknown; did you mean lenet-5\?"):
+        recipe.settings("lenet5")
+
+
+@pytest.mark.slow
+@pytest.mark.mnist
+def test_dvc_runs_a_recipe_again_and_again_and_leaves_its_page_and_its_model(mnist_mirror: str, tmp_path: Path) -> None:
+    clone = Clone(tmp_path / "clone", PIPELINE_MIRRORS=mnist_mirror)
+    for _ in range(2):
+        shown = clone.output("python", "tools/recipe.py", "svm", "2")
+    assert "data/recipes/svm-2/report.html" in shown
+    assert clone.output("dvc", "exp", "list", "--name-only").split() == ["svm-2"]
+    assert clone.changed() == set()
+    model = "data/recipes/svm-2/weights.npz"
+    assert "committee" in clone.output("python", "-m", "pipeline", "committee", model)
