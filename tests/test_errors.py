@@ -34,6 +34,7 @@ TOLD = {
     OSError(errno.EIO, ""): "error: Input/output error; mend that and run it again.",
     io.UnsupportedOperation("not seekable"): "error: not seekable; mend that",
     MemoryError("Unable to allocate 9 GiB"): "error: out of memory (Unable to allocate 9 GiB); ask for less",
+    RuntimeError("can't start new thread"): "error: can't start new thread; end other processes",
     MemoryError(): "error: out of memory; ask for less",
 }
 
@@ -122,7 +123,7 @@ def test_an_output_without_room_is_one_line():
         assert ended(stdout=full) == (1, "", "error: No space left on device; mend that and run it again.\n")
 
 
-@pytest.mark.parametrize("error", [KeyError("bug"), OSError("bug"), ValueError("bug")], ids=repr)
+@pytest.mark.parametrize("error", [KeyError("bug"), OSError("bug"), RuntimeError("bug"), ValueError("bug")], ids=repr)
 def test_a_bug_keeps_its_traceback(error):
     with pytest.raises(type(error), match="bug"):
         failing(error)()

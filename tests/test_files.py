@@ -1,6 +1,7 @@
 """A file is whole or as it was (rows C22 to C24 of the fault table), whatever fails while it is written."""
 
 import errno
+import fcntl
 import multiprocessing
 import os
 import shutil
@@ -72,7 +73,7 @@ def test_C22_a_call_that_fails_leaves_the_old_file_alone(write, call, code, path
 OPTIONAL = {
     "fsync": [errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF],
     "chmod": [errno.EPERM],
-    "lock_descriptor": [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL],
+    "flock": [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL, errno.EPERM],
 }
 
 
@@ -83,7 +84,7 @@ def test_what_a_file_system_does_not_support_is_done_without_and_said_once(call,
     def fail(*_args, **_kwargs):
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(files if call == "lock_descriptor" else os, call, fail)
+    monkeypatch.setattr(fcntl if call == "flock" else os, call, fail)
     monkeypatch.setattr(os, "fstat", lambda _: os.stat_result([0] * 10))
     monkeypatch.setattr(files, "_missed", set())
     for content in (b"old", b"new"):
@@ -91,7 +92,7 @@ def test_what_a_file_system_does_not_support_is_done_without_and_said_once(call,
             write_bytes(path, content)
     assert contents(path.parent) == {"file": b"new", ".lock": b""}
     told = capsys.readouterr().err.splitlines()
-    assert len(told) == {"fsync": 2, "chmod": 0, "lock_descriptor": 1}[call]  # files and folders; not needed; locks
+    assert len(told) == {"fsync": 2, "chmod": 0, "flock": 1}[call]  # files and folders; not needed; locks
     assert all(
         line.startswith(f"warning: {path.parent}") and line.endswith(f"({os.strerror(code)}); going on without.")
         for line in told
@@ -255,6 +256,16 @@ def test_the_temporary_file_of_a_live_writer_is_not_swept(path):
         write_bytes(path, b"second")
         assert len(contents(path.parent)) == 2
     assert contents(path.parent) == {"file": b"first"}
+
+
+def test_where_locks_are_forbidden_a_file_is_written_and_a_folder_named(path, monkeypatch):
+    """SELinux answers EACCES, which is how some systems say that another has the lock."""
+    monkeypatch.setattr(fcntl, "flock", raising(PermissionError(errno.EACCES, "Permission denied")))
+    write_bytes(path, b"new")
+    assert contents(path.parent) == {"file": b"new"}
+    monkeypatch.setattr(fcntl, "flock", raising(OSError(errno.ESTALE, "Stale file handle")))
+    with pytest.raises(OSError, match=f"Stale.*{path.parent}"), sole_writer(path.parent):
+        pass
 
 
 def write_often(path, letter, times):

@@ -58,3 +58,10 @@ def test_an_output_is_no_input_by_whatever_name(tmp_path):
             require_other(tmp_path / name, tmp_path / "absent", model)
     for name in ("other.npz", "absent.npz"):
         require_other(tmp_path / name, tmp_path / "absent", model)
+
+
+def test_an_input_is_known_where_inode_numbers_differ_at_every_call(tmp_path, monkeypatch):
+    (tmp_path / "a").touch()
+    monkeypatch.setattr(os.path, "samestat", lambda *_: False)
+    with pytest.raises(PipelineError, match="which is read"):
+        require_other(tmp_path / "." / "a", tmp_path / "a")

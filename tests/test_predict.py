@@ -72,13 +72,14 @@ def test_a_folder_means_the_pictures_in_it_by_name(finished, pictures):
 def test_a_bad_picture_is_one_line_on_stderr_and_the_others_are_classified(finished, pictures):
     (pictures / "2.png").write_bytes((pictures / "3.png").read_bytes()[:200])
     Image.new("L", (30, 30), 200).save(pictures / "blank.png")
-    run = predict(finished, pictures, pictures / "absent.png", pictures / "1.png")
+    run = predict(finished, pictures, pictures / "absent.png", f"{'long' * 99}.png", pictures / "1.png")
     assert run.returncode == 1
     assert [Path(line.split()[0]).name for line in run.stdout.decode().splitlines()] == ["1.png", "3.png", "1.png"]
-    damaged, blank, absent = run.stderr.decode().splitlines()
+    damaged, blank, absent, long = run.stderr.decode().splitlines()
     assert "2.png is damaged" in damaged
     assert "blank.png is blank: nothing stands out" in blank
     assert absent == f"error: {pictures / 'absent.png'} does not exist; name a picture, or - for stdin."
+    assert long.endswith("longlong.png cannot be read: File name too long.")
 
 
 def test_with_no_good_picture_there_is_no_answer(finished, pictures):

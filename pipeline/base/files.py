@@ -30,6 +30,7 @@ def _optional(what: str, path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno not in UNSUPPORTED:
+            error.filename = error.filename or str(path)
             raise
         if what not in _missed:
             tell(f"warning: {path}: cannot {what} ({error.strerror}); going on without.")
@@ -103,10 +104,15 @@ def sweep(path: Path) -> None:
 
 def _lock(descriptor: int, wait: bool) -> bool:
     """Whether this open file could be locked; never on Windows, where nobody can remove an open file."""
-    try:
-        return sys.platform != "win32" and lock_descriptor(descriptor, blocking=wait)
+    if sys.platform == "win32":
+        return False
+    import fcntl
+
+    try:  # not lock_descriptor, which waits for ever where SELinux forbids locks
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError:
         return False
+    return True
 
 
 @contextlib.contextmanager

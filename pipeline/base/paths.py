@@ -1,5 +1,6 @@
 """Paths that a person names: what is read is a file, and what is written is not what is read."""
 
+import os
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,8 +20,14 @@ def opened(path: Path, advice: str) -> BinaryIO:
         raise PipelineError(f"{path} does not exist; {advice}.") from None
 
 
+def same(path: Path, other: Path) -> bool:
+    """Whether both are there and one, by whatever name or link; inode numbers alone may differ at every call."""
+    both = os.path.exists(path) and os.path.exists(other)
+    return both and (path.resolve() == other.resolve() or path.samefile(other))
+
+
 def require_other(output: Path, *inputs: Path) -> None:
     """Raise PipelineError where `output` is one of `inputs`, by whatever name or link."""
     for path in inputs:
-        if output.exists() and path.exists() and output.samefile(path):
+        if same(output, path):
             raise PipelineError(f"{output} is {path}, which is read; name another file to write.")

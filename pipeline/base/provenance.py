@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.base.errors import PipelineError
+from pipeline.base.paths import same
 
 PACKAGE = Path(__file__).parents[1]
 SOURCES = {".py", ".css", ".html", ".js"}
@@ -90,7 +91,7 @@ def _require_code_beside(folder: Path) -> None:
     """Raise PipelineError in a clone, whose dvc.yaml names the code beside it, unless that very code is running."""
     packages = (above / "pipeline" for above in (folder, *folder.parents))
     beside = next((package for package in packages if (package / "base/provenance.py").exists()), PACKAGE)
-    if not beside.samefile(PACKAGE):
+    if not same(beside, PACKAGE):
         raise PipelineError(
             f"dvc.lock would record the code in {beside}, but the code in {PACKAGE} is running; "
             f"unset PYTHONSAFEPATH, or run: pip install -e {shlex.quote(str(beside.parent))}"

@@ -6,10 +6,9 @@ from types import FrameType
 
 SIGNALLED = 128  # and the signal's number is what a shell has for an exit code
 UNREAD = SIGNALLED + 13  # SIGPIPE, which Windows does not have
-# a closed terminal, Ctrl-C, kill, used up processor time, and on Windows a closed console
-SIGNALS = [
-    getattr(signal, name) for name in ("SIGHUP", "SIGINT", "SIGTERM", "SIGXCPU", "SIGBREAK") if hasattr(signal, name)
-]
+# a closed terminal, Ctrl-C, Ctrl-\, kill, used up processor time, a batch system's warning, a closed console on Windows
+NAMES = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGXCPU", "SIGUSR1", "SIGUSR2", "SIGBREAK")
+SIGNALS = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
 
 
 class Stopped(BaseException):
