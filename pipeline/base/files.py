@@ -92,8 +92,7 @@ def _create_beside(path: Path) -> tuple[int, Path]:
 def sweep(path: Path) -> None:
     """Remove the temporary files for `path` whose writers are gone: nobody holds their lock.
 
-    Where locks hold nobody off, as on some network file systems, a second one succeeds as well: nothing can be
-    known there and nothing is removed.
+    On some network file systems a second lock of a locked file succeeds: there, nothing is known and nothing removed.
     """
     for orphan in path.parent.glob(f".{glob.escape(path.name)}.????????.part"):
         if orphan.is_file():

@@ -46,7 +46,7 @@ class Stopping:
             self.stop("Stopped; run it again.")
 
     def lose_stdout(self, error: OSError) -> None:
-        """Note that stdout cannot be written: nobody reads on, which is no error, or for instance its disk is full."""
+        """Note that stdout cannot be written: its reader is gone, which is no error, or its disk is full."""
         unread = isinstance(error, BrokenPipeError)
         self.exit_code = self.exit_code or (UNREAD if unread else 1)
         self.reason = "" if unread else f"error: stdout cannot be written ({error.strerror}). "

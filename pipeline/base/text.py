@@ -28,7 +28,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
 
 
 def read_columns(path: Path, names: Iterable[str], remake: str) -> dict[str, list[float]]:
-    """The columns of a CSV file of numbers, by name. Raises PipelineError where it is missing or is none."""
+    """The columns of a CSV file of numbers, by name. Raises PipelineError where there is no such table."""
     with opened(path, remake) as file:
         return columns(file.read(), path, names, remake)
 

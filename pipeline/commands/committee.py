@@ -10,10 +10,7 @@ from pipeline.base.errors import PipelineError, printable, reports_errors
 
 BATCH = 1000  # images classified at a time
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
 @reports_errors
 def main(
     models: Annotated[list[Path], typer.Argument(metavar="MODEL", help="Model files, trained on one dataset.npz.")],
@@ -37,17 +34,17 @@ def main(
 
     if crops not in (1, 9):
         raise PipelineError(f"--crops is {crops}; choose 1 or 9.")
-    nets = [load_model(path) for path in models]
+    classifiers = [load_model(path) for path in models]
     with unchanged(data):
         about = describe_dataset(data)
         source = about | {"sha256": sha256(data)}
         (test,) = load_splits(data, about, ["test"])
-    if others := [path for path, net in zip(models, nets, strict=True) if net.about["data"] != source]:
+    if others := [path for path, one in zip(models, classifiers, strict=True) if one.about["data"] != source]:
         raise PipelineError(
             f"{others[0]} was trained on another dataset.npz than {data}; leave it out, or train it anew."
         )
     with computing():
-        shares = [net.shares(test.images, BATCH, crops) for net in nets]
+        shares = [one.shares(test.images, BATCH, crops) for one in classifiers]
     names, classes = [*(printable(str(path)) for path in models), "committee"], len(about["class_names"])
     answers: list[dict[str, Any]] = [
         {"net": name, "crops": crops} | headline(confusion_matrix(test.labels, one.argmax(axis=1), classes))
@@ -58,7 +55,3 @@ def main(
         return
     for answer in answers:
         typer.echo(f"{answer['net']:{max(map(len, names))}}  {answer['accuracy']:.4f}")
-
-
-if __name__ == "__main__":
-    app()

@@ -1,7 +1,7 @@
-"""The data sets: which files they are, bit for bit, what they show, who may use them, and where they are to be had.
+"""The data sets: their files, bit for bit, what they show, their licences, and where to fetch them.
 
 The SHA-256 of MNIST, Fashion-MNIST and KMNIST are those that tensorflow-datasets publishes (url_checksums). They alone
-decide what is accepted, so a mirror may be anybody's; the one that has answered most reliably comes first.
+decide what is accepted, so a mirror need not be trusted; the most reliable one comes first.
 """
 
 from pathlib import Path

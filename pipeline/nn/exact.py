@@ -39,11 +39,11 @@ class Bits(NamedTuple):
 
 
 def bits_for(inputs: int, images: int, outputs: int | None, x: int | None = None) -> Bits:
-    """The bits of a layer whose products x W, x' dy and dy W' add up so many terms each; the last may not be needed.
+    """The bits of a layer whose products x W, x' dy and dy W' add up so many terms each.
 
     Every operand gets at least half the bits of the tightest product. x W has one term more, for the bias, and one bit
-    to spare, so that a division of its sums by 255 keeps them apart. `x` says how many bits the inputs have, where they
-    are whole numbers.
+    to spare, so that a division of its sums by 255 keeps them apart. `outputs` is None where dy W' is not needed; `x`
+    is the number of bits of inputs that are whole numbers.
     """
     forward, grads = (MANTISSA - (terms - 1).bit_length() for terms in (2 * inputs + 2, images))
     backward = 2 * MANTISSA if outputs is None else MANTISSA - (outputs - 1).bit_length()

@@ -1,6 +1,6 @@
 """Small pictures inside a page: PNG files as data URLs, the same bytes everywhere.
 
-The pixels are stored, not compressed: how well zlib compresses depends on who built it.
+The pixels are stored, not compressed: compressed bytes depend on the build of zlib.
 """
 
 import base64

@@ -31,7 +31,6 @@ from pipeline.training.schedules import SCHEDULES
 
 Labelled = tuple[Array, Array]  # images (N, ...) and class indices (N,)
 DISTORTED = 1 << 22  # pixels of images distorted at a time
-CURVES = ("losses", "accuracies")  # of a saved state; the rest are vectors
 
 
 class Trainer:
