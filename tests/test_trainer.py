@@ -234,6 +234,13 @@ def test_a_finished_run_is_forgotten(tmp_path):
     assert kept.load() is None
 
 
+@pytest.mark.parametrize("tiny", [1e-310, -1e-310, 0.0])
+def test_what_decays_is_0_whether_or_not_the_processor_has_such_numbers(tiny):
+    one = trainer(layers=["conv 1 3", "affine"])
+    one.weights[:2] = tiny, 1e-280
+    assert one.result[:2].tobytes() == np.array([0.0, 1e-280]).tobytes()
+
+
 @pytest.mark.parametrize("loss", [float("nan"), float("inf"), -float("inf")])
 def test_T6_a_loss_that_is_no_number_stops_training_and_names_its_iteration(loss):
     def steps(batches, done):

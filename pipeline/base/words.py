@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-SMALLEST = 1e-300  # a processor may round what is nearer to 0 to 0, or not: the bits would depend on it
+SMALLEST = 1e-30  # with gradients as small again, what is nearer to 0 may be 0 on one processor and not on another
 
 
 class Number(NamedTuple):

@@ -30,6 +30,7 @@ from pipeline.training.optimizers import OPTIMIZERS
 from pipeline.training.schedules import SCHEDULES
 
 Labelled = tuple[Array, Array]  # images (N, ...) and class indices (N,)
+DECAYED = 1e-290  # weights of dark pixels come to this; some processors have nothing between 2e-308 and 0
 DISTORTED = 1 << 22  # pixels of images distorted at a time
 
 
@@ -90,8 +91,10 @@ class Trainer:
 
     @property
     def result(self) -> Array:
-        """The weights (P,) that are kept, in the order of the file."""
-        return self.turned(self.averaged if self.average else self.weights, back=True)
+        """The weights (P,) that are kept, in the order of the file; 0 for what decayed where a processor may say 0."""
+        weights = self.turned(self.averaged if self.average else self.weights, back=True)
+        weights[np.abs(weights) < DECAYED] = 0
+        return weights
 
     # steps
 
@@ -235,7 +238,7 @@ def require_better_than_guessing(history: History, per_epoch: int, guessing: flo
     mean = sum(losses[-per_epoch:]) / per_epoch
     if mean > 10 * guessing:
         raise PipelineError(
-            f"training diverged: after epoch {last.epoch:.1f} the loss is {mean:.1f}, where guessing has "
+            f"training diverged: after epoch {last.epoch:.1f} the loss is {mean:.4g}, where guessing has "
             f"{guessing:.1f}, and accuracy {last.train:.0%}; no model was written. "
             "Choose a smaller train.learning_rate."
         )
