@@ -141,7 +141,7 @@ def test_what_is_broken_is_named_with_its_reason_and_the_rest_compared(
 ) -> None:
     monkeypatch.chdir(history)
     with pytest.raises(typer.Exit):
-        main(["main", *BROKEN, "nowhere", "wide"], tmp_path / "page.html")
+        main(["main", *BROKEN, "nowhere", "HEAD:params.yaml", "wide"], tmp_path / "page.html")
     out, err = capsys.readouterr()
     assert out == f"main, wide: {tmp_path / 'page.html'}\n"
     assert err.count("\n") == 1
@@ -150,6 +150,7 @@ def test_what_is_broken_is_named_with_its_reason_and_the_rest_compared(
         assert file in told
         assert reason in err
     assert "nowhere (unknown Git revision" in err
+    assert "HEAD:params.yaml (a file or a folder, no commit)" in err
     assert "<td>é</td>" in (tmp_path / "page.html").read_text("utf-8")
 
 

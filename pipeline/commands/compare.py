@@ -102,6 +102,10 @@ def ask(question: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return question(*args, **kwargs)
     except (DvcException, SCMError, OSError) as error:
         raise PipelineError(str(error)) from None
+    except AttributeError as error:
+        if "_pygit2" not in str(error):
+            raise
+        raise PipelineError("a file or a folder, no commit") from None
 
 
 def git(*arguments: str) -> str:
