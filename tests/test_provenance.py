@@ -103,12 +103,13 @@ def test_code_from_elsewhere_is_refused_in_a_clone_and_only_there(world: World, 
     world.begin()
 
 
-def test_the_digits_run_the_code_of_their_clone_whatever_is_installed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", [DIGITS, "tools"])
+def test_digits_and_tools_run_the_code_of_their_clone_whatever_is_installed(tmp_path: Path, folder: str) -> None:
     shutil.copytree(ROOT / "pipeline", tmp_path / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / DIGITS / "pipeline", tmp_path / DIGITS / "pipeline")
+    shutil.copytree(ROOT / folder / "pipeline", tmp_path / folder / "pipeline")
     show = [sys.executable, "-c", "import pipeline.base.provenance as it; print(it.PACKAGE)"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    shown = subprocess.run(show, cwd=tmp_path / DIGITS, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    shown = subprocess.run(show, cwd=tmp_path / folder, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     assert shown.stdout.strip() == str(tmp_path / "pipeline")
 
 

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from pipeline.base.signals import Stopping
 from pipeline.nn.inference import logits
 from pipeline.nn.random import Stream
