@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import typer
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -71,6 +71,14 @@ class Evaluate(Section):
     batch_size: int = Field(ge=1, le=1_000_000, description="images classified at a time")
     crops: Literal[1, 9] = Field(description="9: crops_accuracy, too, by the mean over an image and its 8 shifts")
     mistakes: int = Field(ge=1, le=100, description="how many of the worst mistakes to picture")
+
+    @field_validator("crops", mode="before")
+    @classmethod
+    def whole(cls, crops: Any) -> Any:
+        """Literal would take what equals 1 or 9: true and 9.0."""
+        if type(crops) is not int:
+            raise ValueError("choose 1 or 9.")
+        return crops
 
 
 def load_params(path: Path, overrides: Iterable[str] | None, section: type[S]) -> S:
@@ -187,6 +195,8 @@ def explain(error: ErrorDetails, section: type[Section]) -> str:
             return f"{key} is {found!r}; {error['ctx']['error']}" if parts else f"{key}: {error['ctx']['error']}"
         case "string_type" | "string_pattern_mismatch":
             return f"{key} is {found!r}; expected {section.model_fields[str(error['loc'][0])].description}."
+        case "list_type" if isinstance(found, str):
+            return f"{key} is {found!r}; write it in brackets: [{found:.200}]."
         case _:  # "Input should be a valid integer", "List should have at most 9 items after validation, not 10"
             rule = error["msg"].partition(" ")[2].replace("should", "must").replace(" after validation", "")
             return f"{key} is {found!r}; it {rule}."

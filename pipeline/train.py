@@ -36,8 +36,6 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
         data = describe_dataset(source) | {"sha256": sha256(source)}
         train, held_out = load_splits(source, data, ["train", data["held_out"]])
     trainer = Trainer(settings.model_dump(), (1, *data["feature_shape"]), train, held_out, len(data["class_names"]))
-    if settings.gradient != "backprop":
-        typer.echo(f"gradient {settings.gradient}: about {trainer.seconds():.0f} s for {trainer.plan.iterations} steps")
     about = {"net": trainer.about, "params": settings.model_dump(), "data": data}
     checkpoints = Checkpoints(kept, about | {"code": code_hash(CODE)}, every=CHECKPOINT_SECONDS)
     with (
@@ -46,6 +44,8 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
         Stopping() as stopping,
         Progress(trainer.plan, data["held_out"], checkpoints, stopping) as progress,
     ):
+        if (word := settings.gradient) != "backprop":
+            progress.say(f"gradient {word}: about {trainer.seconds():.0f} s for {trainer.plan.iterations} steps")
         history = trainer.fit(progress, checkpoints, stopping)
         with basis.unaltered():
             save_training(folder, history, trainer.result, trainer.shapes, about)

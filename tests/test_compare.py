@@ -16,7 +16,7 @@ from clone import ROOT, Clone
 from pipeline.base.errors import PipelineError
 from pipeline.base.text import columns
 from pipeline.commands.compare import main
-from pipeline.report.comparison import Run, comparison, curves, ranked
+from pipeline.report.comparison import Run, comparison, curves, ranked, setting
 
 DIGITS = "examples/digits"
 
@@ -132,6 +132,10 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for branch, (file, text, _) in BROKEN.items():
         commit(branch, **{file: text, "dvc.lock": f"# {branch}\n"})
     git("checkout", "-q", "main")
+    git("checkout", "-q", "-b", "never")
+    git("rm", "-q", "-r", "data")
+    git("commit", "-q", "--message", "never")
+    git("checkout", "-q", "main")
     return folder
 
 
@@ -152,6 +156,21 @@ def test_what_is_broken_is_named_with_its_reason_and_the_rest_compared(
     assert "nowhere (unknown Git revision" in err
     assert "HEAD:params.yaml (a file or a folder, no commit)" in err
     assert "<td>é</td>" in (tmp_path / "page.html").read_text("utf-8")
+
+
+@needs_git
+def test_a_commit_that_was_never_run_says_so(
+    history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(history)
+    with pytest.raises(typer.Exit):
+        main(["main", "never"], tmp_path / "page.html")
+    assert capsys.readouterr().err == "skipped: never (not run here: dvc repro)\n"
+
+
+def test_settings_are_shown_as_params_yaml_has_them() -> None:
+    assert setting(["affine 20", "tanh", "affine"]) == "[affine 20, tanh, affine]"
+    assert [setting(value) for value in (1e-5, "sgd", "")] == ["1e-05", "sgd", ""]
 
 
 @needs_git

@@ -12,12 +12,14 @@ from by_hand import ROOT, must
 from needs import need
 from nets import LENET, SIGMOID, STACKS, a_file, a_net, a_stack, loaded, truth
 
+from pipeline.base.errors import PipelineError
 from pipeline.base.npz import read_npz
-from pipeline.commands.export import OPERATORS, onnx_file
+from pipeline.commands.export import OPERATORS, onnx_file, steps
 from pipeline.datasets.arrays import describe_dataset, load_splits
 from pipeline.nn.arithmetic import ARITHMETICS
 from pipeline.nn.layers import LAYERS
 from pipeline.nn.losses import softmax
+from pipeline.nn.net import build
 
 NETS = {"two layers": (SIGMOID, "float32"), "LeNet-5": (LENET, "exact")}
 LAYOUTS = ["flat", "image"]
@@ -129,6 +131,13 @@ def test_a_format_must_be_named(model, tmp_path):
     run = export(tmp_path, "net.pkl", "--model", model)
     assert (run.returncode, run.stdout) == (1, "")
     assert run.stderr == "error: net.pkl does not say what to write; name a --format: onnx, safetensors, npz, csv.\n"
+
+
+def test_a_layer_without_an_operator_is_named_in_one_line(monkeypatch):
+    monkeypatch.delitem(OPERATORS, "tanh")
+    said = "ONNX has no operator for tanh; add it to OPERATORS in pipeline/commands/export.py."
+    with pytest.raises(PipelineError, match=f"^{said}$"):
+        steps(build(["affine 4", "tanh", "affine"], (1, 8, 8), 10), flat=True)
 
 
 @pytest.mark.parametrize("package", ["onnx", "safetensors"])

@@ -9,6 +9,7 @@ import pytest
 from pipeline.base.errors import PipelineError
 from pipeline.base.words import made
 from pipeline.fast.rewrite import fast
+from pipeline.nn import inference
 from pipeline.nn.arithmetic import ARITHMETICS
 from pipeline.nn.gradients import backprop, complex_step
 from pipeline.nn.layers import LAYERS
@@ -146,3 +147,14 @@ def test_a_new_layer_is_the_function_and_the_line_that_the_guide_shows(monkeypat
         assert plain[0] == sooner[0] == pytest.approx(found[0], rel=1e-5)
         assert plain[1].tobytes() == sooner[1].tobytes()
         assert gradient_of(backprop, ARITHMETICS["float32"], net, x)[0] == pytest.approx(found[0], rel=1e-5)
+
+
+def test_accuracy_starts_at_most_8_threads_however_many_processors_there_are(monkeypatch):
+    asked = []
+    threads = inference.ThreadPoolExecutor
+    monkeypatch.setattr(inference, "ThreadPoolExecutor", lambda count: asked.append(count) or threads(count))
+    monkeypatch.setattr(inference, "processors", lambda: 500)
+    net = build(["affine"], (1, 2, 2), 3)
+    images, labels = np.ones((450, 4)), np.zeros(450, int)
+    assert inference.accuracy(ARITHMETICS["float64"], net, np.zeros(size(net.shapes)), images, labels) == 1
+    assert asked == [8]

@@ -123,6 +123,16 @@ def test_page_and_python_agree_on_the_same_drawings(browser, tmp_path, name):
     assert browser.complaints() == []
 
 
+def test_a_layer_that_the_page_does_not_know_is_named_in_the_pads_place(browser, tmp_path):
+    html, _ = report(tmp_path)
+    layers = re.search(r'"layers": ?\[', text := html.read_text("utf-8"))
+    html.write_text(text[: layers.end()] + '"leaky_relu 0.1", ' + text[layers.end() :], "utf-8")
+    browser.open(html)
+    said = browser.run('return document.getElementById("pad").innerText').split("\n")
+    assert [line for line in said if line] == ["Try it", "This page does not know the layer leaky_relu."]
+    assert browser.complaints() == []
+
+
 def test_the_page_asks_the_network_for_nothing(browser, tmp_path):
     html, _ = report(tmp_path)
     browser.open(html)

@@ -204,7 +204,11 @@ def test_P2_a_missing_section_is_named(tmp_path):
         ("train.initializer=0.01", "train.initializer is 0.01; choose normal STD, glorot or he."),
         ("train.layers=[affine: 50, affine]", "train.layers[0] is {'affine': 50}; choose affine [UNITS], conv "),
         ("train.layers=[affine 50, 3, affine]", "train.layers[1] is 3; choose affine [UNITS], conv "),
-        ("train.layers=affine 50", "train.layers is 'affine 50'; it must be a valid list."),
+        ("train.layers=affine 50", "train.layers is 'affine 50'; write it in brackets: [affine 50]."),
+        ("train.augment=shift 2", "train.augment is 'shift 2'; write it in brackets: [shift 2]."),
+        ("train.layers=5", "train.layers is 5; it must be a valid list."),
+        ("evaluate.crops=true", "evaluate.crops is True; choose 1 or 9."),
+        ("evaluate.crops=9.0", "evaluate.crops is 9.0; choose 1 or 9."),
         (
             "train.length=10000",
             "train.length is 10000; expected a number of iterations or epochs up to 1000000000, as ",
@@ -251,7 +255,10 @@ def test_a_wrong_layer_is_named_by_its_place(tmp_path):
 )
 def test_only_the_last_layer_with_weights_is_a_bare_affine(tmp_path, layers):
     message = refusal(tmp_path, GOOD, f"train.layers=[{layers}]")
-    assert message.endswith("; the last layer with weights, and only that, must be a bare affine: one output a class.")
+    assert message.endswith(
+        "; end the list with affine without a number (it gets one output a class), "
+        "and give every earlier affine a number."
+    )
 
 
 def test_layers_without_weights_may_follow_the_last_one_with_weights():

@@ -14,7 +14,7 @@ from clone import Clone
 
 from pipeline.base import provenance
 from pipeline.base.errors import PipelineError
-from pipeline.base.provenance import Basis
+from pipeline.base.provenance import Basis, code_hash
 
 DIGITS = "examples/digits"
 
@@ -90,6 +90,17 @@ def test_a_stage_by_hand_records_nothing_and_is_let_alone(world: World, said: st
     CHANGES[said](world)
     with basis.unaltered():
         pass
+
+
+def test_what_editors_hide_is_no_code(world: World) -> None:
+    before, parts = (code_hash(["report", "other.py"]), world.begin().code)
+    (world.package / "report/.ipynb_checkpoints").mkdir()
+    (world.package / "report/.ipynb_checkpoints/page.py").write_text("a copy")
+    (world.package / "report/.#page.py").symlink_to("someone@somewhere.1234")
+    (world.package / "report/gone.py").symlink_to("nowhere")
+    assert (code_hash(["report", "other.py"]), world.begin().code) == (before, parts)
+    (world.package / "report/page.py").write_text("new")
+    assert code_hash(["report", "other.py"]) != before
 
 
 def test_code_from_elsewhere_is_refused_in_a_clone_and_only_there(world: World, monkeypatch) -> None:

@@ -16,8 +16,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from by_hand import command, hashes, must, refusal, struck
+from threadpoolctl import threadpool_info, threadpool_limits
 
+from pipeline.base.errors import PipelineError
 from pipeline.base.npz import arrays_digest, read_npz, write_npz
+from pipeline.train import main
+from pipeline.training.trainer import Trainer
 
 pytestmark = pytest.mark.slow
 
@@ -184,3 +188,17 @@ def test_E5_pictures_need_no_display_home_or_sensible_settings(copy: Path, backe
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert {path.name: path.read_bytes() for path in (copy / "data/evaluation").iterdir()} == before
+
+
+def test_the_time_of_a_gradient_is_estimated_with_the_one_thread_that_computes_it(copy, monkeypatch):
+    monkeypatch.chdir(copy)
+    seen: set[int] = set()
+
+    def seconds(trainer: Trainer) -> float:
+        seen.update(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        raise PipelineError("seen")
+
+    monkeypatch.setattr(Trainer, "seconds", seconds)
+    with threadpool_limits(2, "blas"), pytest.raises(SystemExit, match="seen"):
+        main(overrides=["train.gradient=complex_step", "train.arithmetic=float64"])
+    assert seen <= {1}

@@ -185,6 +185,16 @@ def test_an_output_that_cannot_be_written_stops_training_with_a_checkpoint(
     assert kept.load() is not None
 
 
+def test_a_terminal_shows_a_bar_while_the_untrained_net_is_measured(tmp_path, monkeypatch):
+    """With many images this takes long: nobody should have to guess whether the training hangs."""
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with Progress(trainer(length="10 iterations").plan, "test", checkpoints(tmp_path), Stopping()):
+        assert "0/10 " in terminal.getvalue()
+        assert "measuring the untrained net" in terminal.getvalue()
+
+
 def test_a_run_that_starts_anew_beside_checkpoints_says_why(tmp_path, capsys):
     def first_line(run: str) -> str:
         one, kept = trainer(length="10 iterations"), checkpoints(tmp_path, run=run)

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.base.words import Choice, Number, pattern, read, signature
+from pipeline.base.words import Choice, Number, did_you_mean, pattern, read, sample, signature
+from pipeline.nn.gradients import GRADIENTS
+from pipeline.nn.initializers import INITIALIZERS
+from pipeline.nn.layers import LAYERS
+from pipeline.nn.losses import LOSSES
+from pipeline.training.augment import AUGMENTATIONS
+from pipeline.training.averages import AVERAGES
+from pipeline.training.optimizers import OPTIMIZERS
+from pipeline.training.schedules import SCHEDULES
 
 CHOICES = {
     "conv": Choice(
@@ -83,6 +91,39 @@ KERNEL = "kernel must be a whole number, at least 1 and at most 1000."
 def test_what_does_not_fit_is_refused_with_what_would(text, said):
     with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
         read(text, CHOICES)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("avg_pool", "mean_pool"),
+        ("AvgPool2d", "mean_pool"),
+        ("maxpool", "max_pool"),
+        ("MaxPool2d", "max_pool"),
+        ("LeakyReLU", "relu"),
+        ("Conv2d", "conv"),
+        ("Dense", "affine"),
+        ("linear", "affine"),
+    ],
+)
+def test_the_names_that_other_libraries_have_for_a_layer_lead_to_ours(written, meant):
+    with pytest.raises(ValueError, match=f"^did you mean {meant}[?] choose "):
+        read(f"{written} 2", LAYERS)
+
+
+def test_case_and_underscores_hide_no_name():
+    assert did_you_mean("LearningRate", ["learning_rate", "seed"]) == "did you mean learning_rate? "
+    assert did_you_mean("Q", ["learning_rate"]) == ""
+
+
+@pytest.mark.parametrize(
+    "choices", [CHOICES, LAYERS, INITIALIZERS, LOSSES, GRADIENTS, OPTIMIZERS, SCHEDULES, AUGMENTATIONS, AVERAGES]
+)
+def test_the_examples_of_the_schema_are_taken(choices):
+    for word, choice in choices.items():
+        example = sample(word, choice)
+        assert re.fullmatch(pattern(choices), example)
+        assert read(example, choices)[0] == word
 
 
 def test_what_to_write_names_the_numbers_in_their_order():

@@ -99,7 +99,13 @@ def _require_code_beside(folder: Path) -> None:
 
 
 def _code() -> dict[Path, str]:
-    return {file: sha256(file) for file in PACKAGE.rglob("*") if file.suffix in SOURCES and file.is_file()}
+    return {file: sha256(file) for file in _sources(PACKAGE)}
+
+
+def _sources(folder: Path) -> list[Path]:
+    """The files of code, by name; without what editors hide there, such as .#x.py and .ipynb_checkpoints/x.py."""
+    visible = (file for file in folder.rglob("*") if "/." not in f"/{file.relative_to(folder).as_posix()}")
+    return sorted(file for file in visible if file.suffix in SOURCES and file.is_file())
 
 
 def _in_use(file: Path) -> bool:
@@ -114,7 +120,7 @@ def code_hash(parts: Iterable[str]) -> str:
     total = hashlib.sha256()
     for part in parts:
         path = PACKAGE / part
-        for source in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+        for source in _sources(path) if path.is_dir() else [path]:
             text = source.read_bytes().replace(b"\r\n", b"\n")
             total.update(f"{source.relative_to(PACKAGE).as_posix()} {len(text)}\n".encode() + text)
     return total.hexdigest()

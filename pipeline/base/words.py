@@ -29,6 +29,7 @@ class Choice(NamedTuple):
 
     make: Callable[..., Any]
     numbers: tuple[Number, ...] = ()
+    elsewhere: tuple[str, ...] = ()  # what other libraries call it
 
 
 def read(text: str, choices: Mapping[str, Choice]) -> tuple[str, tuple[float, ...]]:
@@ -38,7 +39,8 @@ def read(text: str, choices: Mapping[str, Choice]) -> tuple[str, tuple[float, ..
     """
     word, *given = text.split() or [""]
     if word not in choices:
-        raise ValueError(did_you_mean(word, choices) + f"choose {alternatives(choices)}.")
+        elsewhere = {other: name for name, choice in choices.items() for other in choice.elsewhere}
+        raise ValueError(did_you_mean(word, choices, elsewhere) + f"choose {alternatives(choices)}.")
     numbers = choices[word].numbers
     defaults = [number.default for number in numbers[len(given) :] if number.default is not None]
     if len(given) + len(defaults) != len(numbers):
@@ -92,6 +94,12 @@ def form(number: Number) -> str:
     return sign + (whole if number.whole else r"[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
 
+def sample(word: str, choice: Choice) -> str:
+    """What `read` takes: 'conv 2 2', without the numbers that have defaults."""
+    given = [number for number in choice.numbers if number.default is None]
+    return " ".join([word, *("2" if number.whole else f"{max(number.low, 0.1):g}" for number in given)])
+
+
 def signature(word: str, choice: Choice) -> str:
     """What to write: 'conv FILTERS KERNEL [PADDING] [STRIDE]'."""
     names = [number.name.upper() if number.default is None else f"[{number.name.upper()}]" for number in choice.numbers]
@@ -103,10 +111,16 @@ def alternatives(choices: Mapping[str, Choice]) -> str:
     return listed("or", [signature(word, choice) for word, choice in choices.items()])
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A question with the nearest name, or nothing."""
-    near = difflib.get_close_matches(word[:100], known, 1)
-    return f"did you mean {near[0]}? " if near else ""
+def did_you_mean(word: str, known: Iterable[str], elsewhere: Mapping[str, str] | None = None) -> str:
+    """A question with the nearest name, or nothing; case and "_" do not count. elsewhere: other names -> names."""
+    names = {plain(name): name for name in known} | dict(elsewhere or {})
+    near = difflib.get_close_matches(plain(word[:100]), names, 1)
+    return f"did you mean {names[near[0]]}? " if near else ""
+
+
+def plain(word: str) -> str:
+    """`word` in lower case and without "_"."""
+    return word.lower().replace("_", "")
 
 
 def listed(last: str, names: Sequence[str]) -> str:

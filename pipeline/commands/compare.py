@@ -95,11 +95,13 @@ def flat(params: dict[str, Any]) -> dict[str, Any]:
 
 def ask(question: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """What DVC answers. Raises PipelineError with its reason where it does not."""
-    from dvc.exceptions import DvcException
+    from dvc.exceptions import DvcException, PathMissingError
     from scmrepo.exceptions import SCMError
 
     try:
         return question(*args, **kwargs)
+    except PathMissingError:
+        raise PipelineError("not run here: dvc repro") from None
     except (DvcException, SCMError, OSError) as error:
         raise PipelineError(str(error)) from None
     except AttributeError as error:

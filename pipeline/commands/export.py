@@ -135,6 +135,8 @@ def steps(net: "Net", flat: bool) -> list[Step]:
     number, made = 0, [Step("Reshape", ("shape",))] if flat and net.words[0][0] != "affine" else []
     for (word, numbers), at, layer in zip(net.words, net.places, net.layers, strict=True):
         number += bool(layer.weights)
+        if word not in OPERATORS:
+            raise PipelineError(f"ONNX has no operator for {word}; add it to OPERATORS in pipeline/commands/export.py.")
         *before, last = OPERATORS[word](at, *numbers)
         made += [*before, last._replace(arrays=tuple(f"{name}{number}" for name in layer.weights))]
     return [*made, Step("Softmax", options={"axis": 1})]

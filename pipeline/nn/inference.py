@@ -11,6 +11,7 @@ from pipeline.nn.arithmetic import Arithmetic
 from pipeline.nn.net import Net, forward, operands
 
 BATCH = 200  # images classified at a time while training: what lies between their layers stays in the cache
+MOST_THREADS = 8  # each needs memory for what lies between its layers
 
 
 def logits(ops: Arithmetic, net: Net, weights: Array, images: Array, batch: int) -> Iterator[Array]:
@@ -30,7 +31,8 @@ def accuracy(ops: Arithmetic, net: Net, weights: Array, images: Array, labels: A
         part = slice(start, start + BATCH)
         return int(np.count_nonzero(forward(ops, net, w, images[part])[0].argmax(axis=1) == labels[part]))
 
-    with ThreadPoolExecutor(processors()) as threads:  # no image needs another, so the threads never wait
+    count = min(processors(), MOST_THREADS)
+    with ThreadPoolExecutor(count) as threads:  # no image needs another, so the threads never wait
         return sum(threads.map(right, range(0, len(images), BATCH))) / len(labels)
 
 

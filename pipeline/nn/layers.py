@@ -246,7 +246,7 @@ def dropout(at: Place, share: float) -> Layer:
 UNITS = Number("units", 1, 100_000, whole=True, default=0)
 SIZE = Number("size", 1, 1000, whole=True)
 LAYERS: dict[str, Choice] = {
-    "affine": Choice(affine, (UNITS,)),
+    "affine": Choice(affine, (UNITS,), ("dense", "linear")),
     "conv": Choice(
         conv,
         (
@@ -257,7 +257,7 @@ LAYERS: dict[str, Choice] = {
         ),
     ),
     "max_pool": Choice(max_pool, (SIZE,)),
-    "mean_pool": Choice(mean_pool, (SIZE,)),
+    "mean_pool": Choice(mean_pool, (SIZE,), ("avgpool", "averagepool")),
     "sigmoid": Choice(sigmoid),
     "tanh": Choice(tanh),
     "relu": Choice(relu),

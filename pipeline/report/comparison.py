@@ -35,7 +35,7 @@ def comparison(runs: Sequence[Run]) -> bytes:
     """The page, whole, the best run first: it needs no other file and no network."""
     runs = ranked(runs)
     names = [run.name for run in runs]
-    settings = [[key, *(str(run.params.get(key, "")) for run in runs)] for key in keys(run.params for run in runs)]
+    settings = [[key, *(setting(run.params.get(key, "")) for run in runs)] for key in keys(run.params for run in runs)]
     differing = [row for row in settings if len({*row[1:]}) > 1]
     metrics = [[key, *(number(run.metrics.get(key, "")) for run in runs)] for key in keys(run.metrics for run in runs)]
     chart = svg(Chart("Accuracy on held-out images", curves(runs), ("epoch", "runs"), lambda y: f"{y:g}%"))
@@ -99,6 +99,11 @@ def curves(runs: Sequence[Run]) -> dict[str, Points]:
 def keys(tables: Iterable[Mapping[str, Any]]) -> list[str]:
     """The keys of all tables, each once."""
     return sorted({key for table in tables for key in table})
+
+
+def setting(value: Any) -> str:
+    """A parameter as params.yaml writes lists: [affine 20, tanh, affine]."""
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)
 
 
 def number(value: Any) -> str:

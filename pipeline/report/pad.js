@@ -301,6 +301,13 @@
   // ---- the page
 
   const element = (id) => document.getElementById(id);
+  const unknown = net.layers.map((layer) => layer.split(" ")[0]).find((word) => !Object.hasOwn(layers, word));
+  if (unknown) {
+    const said = document.createElement("p");
+    said.textContent = `This page does not know the layer ${unknown}.`;
+    element("pad").replaceChildren(element("pad-title"), said);
+    return;
+  }
   const canvas = element("canvas"), seen = element("seen"), pen = element("pen");
   const context = canvas.getContext("2d", { willReadFrequently: true });
   const rows = [...element("shares").querySelectorAll("tr")];

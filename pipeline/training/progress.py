@@ -22,6 +22,7 @@ class Progress(tqdm):  # type: ignore[type-arg]  # tqdm is generic in its stubs 
         super().__init__(total=plan.iterations, unit="it", dynamic_ncols=True, disable=None, leave=False)
         self.plan, self.held_out, self.checkpoints, self.stopping = plan, held_out, checkpoints, stopping
         self.began: float | None = None
+        self.set_postfix_str("measuring the untrained net")  # which takes long before the first step
 
     def __call__(self, history: History) -> None:
         """Show where training stands; print a line after every epoch, or after some where there are many."""

@@ -39,11 +39,14 @@ def cosine() -> Schedule:
 
 def step(epochs: int, factor: float) -> Schedule:
     """Times `factor` after every so many epochs."""
+    times, share = 0, 1.0  # of the last call, as an epoch has many steps
 
     def schedule(t: float, epoch: int) -> float:
-        share = 1.0
-        for _ in range(epoch // epochs):  # pow may differ in its last bit
-            share *= factor
+        nonlocal times, share
+        if epoch // epochs < times:
+            times, share = 0, 1.0
+        while times < epoch // epochs:
+            times, share = times + 1, share * factor  # pow may differ in its last bit
         return share
 
     return schedule

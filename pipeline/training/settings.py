@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, GetCoreSchemaHandler, field_validato
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_before_validator_function
 
-from pipeline.base.words import Choice, alternatives, pattern, read, safe
+from pipeline.base.words import Choice, alternatives, pattern, read, safe, sample
 from pipeline.nn.gradients import GRADIENTS
 from pipeline.nn.initializers import INITIALIZERS
 from pipeline.nn.layers import LAYERS
@@ -39,7 +39,8 @@ class Words(NamedTuple):
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
         about = f"{self.about}: {alternatives(self.choices)}"
-        return {"type": "string", "pattern": pattern(self.choices), "examples": [*self.choices], "description": about}
+        examples = [sample(word, choice) for word, choice in self.choices.items()]
+        return {"type": "string", "pattern": pattern(self.choices), "examples": examples, "description": about}
 
 
 class Train(Section):
@@ -82,7 +83,10 @@ class Train(Section):
         """Only the last layer with weights is a bare affine."""
         bare = [text == "affine" for text in layers if text.partition(" ")[0] in WITH_WEIGHTS]
         if bare != [False] * (len(bare) - 1) + [True]:
-            raise ValueError("the last layer with weights, and only that, must be a bare affine: one output a class.")
+            raise ValueError(
+                "end the list with affine without a number (it gets one output a class), "
+                "and give every earlier affine a number."
+            )
         return layers
 
     @field_validator("augment")
