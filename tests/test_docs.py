@@ -123,7 +123,7 @@ def test_make_refuses_a_folder_in_which_nothing_can_be_installed(letter: str, tm
     folder.mkdir()
     for name in ("Makefile", "requirements.txt", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
-    done = subprocess.run(["make", "setup"], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run(["make", "--no-print-directory", "setup"], cwd=folder, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"error: neither PATH nor setuptools takes the : or $ in {folder}; move this folder")
 
