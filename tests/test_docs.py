@@ -2,6 +2,7 @@
 
 import csv
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -62,6 +63,14 @@ def test_the_commands_of_a_page_run_in_order_on_the_digits(page: Path, tmp_path:
     clone = with_environment(Clone(tmp_path / "clone"))
     for block in blocks(page, "console"):
         shell(clone, "\n".join(re.findall(r"^\$ ((?:.*\\\n)*.*)$", block, re.MULTILINE)))
+
+
+def test_the_error_in_the_readme_is_the_one_that_is_shown(tmp_path: Path) -> None:
+    (block,) = [block for block in blocks(ROOT / "README.md", "") if block.startswith("$ ")]
+    command, answer = block.removeprefix("$ ").split("\n", 1)
+    run = [sys.executable, *shlex.split(command)[1:]]
+    done = subprocess.run([*run, "--params", ROOT / "params.yaml"], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", answer)
 
 
 def test_every_make_target_that_a_page_names_exists() -> None:
