@@ -26,9 +26,9 @@ demo: setup ## the whole pipeline on the bundled digits, without network: metric
 	@$(RUN) python -m dvc repro $(DIGITS)/dvc.yaml
 	@awk -F '[": ,]+' '/^  "[a-z_]+": [0-9]/ { printf "%-11s %.4g\n", $$2, $$3 }' $(DIGITS)/data/evaluation/metrics.json
 	@echo "pictures  $(DIGITS)/data/evaluation/*.png"
-	@echo "a page with all of it, and a pad to draw on:  $(DIGITS)/data/evaluation/report.html"
+	@echo "open in a browser, for all of it and a pad to draw on:  $$PWD/$(DIGITS)/data/evaluation/report.html"
 
-test: setup ## the quick tests, a minute or two; make test PYTEST=tests/test_idx.py runs those of a file
+test: setup ## the quick tests, two minutes on two free cores; make test PYTEST=tests/test_idx.py runs those of a file
 	@$(TESTS) -m "not slow and not mnist"
 	@echo "Left out: the slow tests, and those that train on MNIST. make check runs every test, in about ten minutes."
 
@@ -41,7 +41,7 @@ explore: setup ## the property tests on fresh random examples; make explore SEED
 
 repro: setup ## download MNIST, convert, train, evaluate: whatever is not up to date
 	@$(RUN) python -m dvc repro
-	@echo "a page with all of it, and a pad to draw on:  data/evaluation/report.html"
+	@echo "open in a browser, for all of it and a pad to draw on:  $$PWD/data/evaluation/report.html"
 
 verify: setup ## make MNIST and digits again in a scratch clone, and compare with dvc.lock hash by hash
 	@$(RUN) python -m pipeline verify

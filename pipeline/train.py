@@ -14,9 +14,9 @@ CODE = ("base", "fast", "nn", "training", "model.py", "train.py")  # what decide
 
 @reports_errors
 def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
-    """Train on data/processed/dataset.npz; write weights and curves to data/model.
+    r"""Train on data/processed/dataset.npz; write weights and curves to data/model.
 
-    Example: python -m pipeline.train -S 'train.layers=[affine 100, relu, affine]' -S train.learning_rate=0.2
+    Example: python -m pipeline.train -S 'train.layers=\[affine 100, relu, affine]' -S train.learning_rate=0.2
     """
     source, folder, kept = Path("data/processed/dataset.npz"), Path("data/model"), Path("data/checkpoints")
     basis = Basis(source)

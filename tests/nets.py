@@ -12,8 +12,10 @@ from pipeline.base.errors import PipelineError
 from pipeline.datasets.features import feature_shape
 from pipeline.model import load_model, save_model
 from pipeline.nn.arithmetic import ARITHMETICS
+from pipeline.nn.check import example_of
 from pipeline.nn.images import stored
 from pipeline.nn.inference import logits
+from pipeline.nn.layers import LAYERS
 from pipeline.nn.net import Net, build, size, views
 
 SIGMOID = ["affine 12", "sigmoid", "affine"]
@@ -29,14 +31,16 @@ def a_stack(seed: int, shape: tuple[int, int] = (28, 28)) -> list[str]:
     if seed == 0:
         return LENET
     rng = np.random.default_rng(seed)
-    between = ["sigmoid", "tanh", "relu", "dropout 0.3", "max_pool 2", "max_pool 3", "mean_pool 2", "mean_pool 3"]
+    others = ("affine", "conv", "max_pool", "mean_pool")
+    flat = [example_of(word, choice) for word, choice in LAYERS.items() if word not in others]
+    between = [*flat, "max_pool 2", "max_pool 3", "mean_pool 2", "mean_pool 3"]
     while True:
         layers = [str(rng.choice(between))] * (seed % 4 == 0)
         for _ in range(seed % 3):
             numbers = [rng.integers(1, 9), rng.integers(1, 6), rng.integers(0, 3), rng.integers(1, 3)]
             layers += [f"conv {' '.join(map(str, numbers[: rng.integers(2, 5)]))}", *rng.choice(between, 2).tolist()]
         for _ in range(rng.integers(0, 3)):
-            layers += [f"affine {rng.integers(5, 40)}", str(rng.choice(between[:4]))]
+            layers += [f"affine {rng.integers(5, 40)}", str(rng.choice(flat))]
         layers += ["affine", *(["tanh"] if seed % 5 == 0 else [])]
         try:
             build(layers, (1, *shape), 10)

@@ -2,6 +2,7 @@
 
 import csv
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -64,6 +65,14 @@ def test_the_commands_of_a_page_run_in_order_on_the_digits(page: Path, tmp_path:
         shell(clone, "\n".join(re.findall(r"^\$ ((?:.*\\\n)*.*)$", block, re.MULTILINE)))
 
 
+def test_the_error_in_the_readme_is_the_one_that_is_shown(tmp_path: Path) -> None:
+    (block,) = [block for block in blocks(ROOT / "README.md", "") if block.startswith("$ ")]
+    command, answer = block.removeprefix("$ ").split("\n", 1)
+    run = [sys.executable, *shlex.split(command)[1:]]
+    done = subprocess.run([*run, "--params", ROOT / "params.yaml"], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", answer)
+
+
 def test_every_make_target_that_a_page_names_exists() -> None:
     targets = set(re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for page in PAGES:
@@ -123,7 +132,7 @@ def test_make_refuses_a_folder_in_which_nothing_can_be_installed(letter: str, tm
     folder.mkdir()
     for name in ("Makefile", "requirements.txt", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
-    done = subprocess.run(["make", "setup"], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run(["make", "--no-print-directory", "setup"], cwd=folder, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"error: neither PATH nor setuptools takes the : or $ in {folder}; move this folder")
 

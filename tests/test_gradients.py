@@ -121,7 +121,7 @@ def test_the_command_prints_a_table_and_fails_beyond_the_tolerance():
         text=True,
     )
     assert done.returncode == 1
-    assert "conv 2 3, tanh, affine          hinge " in done.stdout
+    assert "conv 2 3, tanh, affine            hinge " in done.stdout
     assert done.stderr.startswith("error: backpropagation is off by ")
     assert done.stderr.count("\n") == 1
 

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,14 @@ def test_help_of_a_command_teaches_by_an_example(name, pipeline):
     shown = " ".join(pipeline(name, "--help").split())
     assert "Example:" in shown
     assert re.search(rf"python -m pipeline.{name} -S '?{name}\." if name in STAGES else f"pipeline {name} ", shown)
+
+
+@pytest.mark.parametrize("name", [*STAGES, *COMMANDS])
+def test_help_of_a_command_says_what_its_docstring_says(name, pipeline):
+    r"""Rich takes [words] as markup and leaves them out. A docstring has to say \[words]."""
+    module = import_module(f"pipeline.{name}" if name in STAGES else f"pipeline.commands.{name}")
+    said = module.main.__doc__.replace("\\[", "[")
+    assert " ".join(said.split()) in " ".join(pipeline(name, "--help").split())
 
 
 def test_help_and_a_refusal_wait_for_no_large_library():

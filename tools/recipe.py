@@ -34,7 +34,7 @@ def main(name: str = "", seed: str = "") -> None:
     *_, metrics, model = (fetched(f"data/{name}", experiment, folder) for name in MADE)
     for key, value in json.loads(metrics).items():
         print(f"{key:<14} {value:.5g}")
-    print(f"a page with all of it, and a pad to draw on:  {folder.relative_to(ROOT)}/report.html")
+    print(f"open in a browser, for all of it and a pad to draw on:  {folder}/report.html")
     if not seed:
         print(verdict(name, json.loads(model)["sha256"]))
 

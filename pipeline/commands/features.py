@@ -17,9 +17,9 @@ def main(
     params: ParamsFile = PARAMS_FILE,
     overrides: Overrides = None,
 ) -> None:
-    """Draw pixels, edges and Fourier features of one digit of each class in data/raw, and distortions by train.augment.
+    r"""Draw pixels, edges and Fourier features of a digit of each class in data/raw, and distortions by train.augment.
 
-    Example: pipeline features data/features.png -S 'train.augment=[affine 10 0.1 0.1, elastic 0.9 5]'
+    Example: pipeline features data/features.png -S 'train.augment=\[affine 10 0.1 0.1, elastic 0.9 5]'
     """
     import numpy as np
 

@@ -18,12 +18,12 @@ def main(
     from pipeline.nn.check import FLOAT64, check, every_loss, every_net, example
 
     worst = 0.0
-    typer.echo(f"{'layers':32}{'loss':20}{'differences':>12}{'complex step':>14}{'directions':>12}")
+    typer.echo(f"{'layers':34}{'loss':20}{'differences':>12}{'complex step':>14}{'directions':>12}")
     for layers, net in every_net(side):
         for name, loss in every_loss():
             found = check(FLOAT64, net, loss, *example(net, side, seed))
             errors = [max(column) for column in list(zip(*found, strict=True))[1:]]
-            typer.echo(f"{layers:32}{name:20}{errors[0]:12.1e}{errors[1]:14.1e}{errors[2]:12.1e}")
+            typer.echo(f"{layers:34}{name:20}{errors[0]:12.1e}{errors[1]:14.1e}{errors[2]:12.1e}")
             worst = max(worst, *errors)
     if not worst <= tolerance:
         raise PipelineError(f"backpropagation is off by {worst:.1e}, more than {tolerance:.1e}; see the table above.")

@@ -12,7 +12,7 @@ from pipeline.base.errors import reports_errors
 def main(
     model: Annotated[Path, typer.Option(metavar="PATH", help="The model file.")] = Path("data/model/weights.npz"),
 ) -> None:
-    """Print name, shape, type, range and norm of each array of the trained net; pipeline export writes them.
+    """Print name, shape, type, range and norm of each array of the trained net; `pipeline export` writes them.
 
     Example: pipeline weights --model data/model/weights.npz
     """

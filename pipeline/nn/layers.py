@@ -1,7 +1,7 @@
 """Layers: each is a formula and its derivative, a pair of plain functions.
 
 LAYERS says what the words of train.layers mean. It is read by the schema, the net, the gradient check, the ONNX export
-and the page's pad. A new layer is one function like those below and one line in LAYERS.
+and the page's pad. docs/guides.md lists what a new layer needs.
 
 Shapes: N images; D inputs, H outputs of an affine layer; C channels, F filters, Y X rows and columns. dy is the
 derivative of the loss by a layer's output, dx by its input. What enters a product is rounded where it enters: see
