@@ -59,7 +59,8 @@ class Ours(Plain):
         settings |= {"batch_size": work.batch, "sampling": "replacement"}
         data = images.reshape(-1, 784), labels
         self.trainer = Trainer(PLAIN | settings, SHAPE, data, (data[0][:100], data[1][:100]), 10)
-        self.trainer.weights[:] = np.concatenate([array.ravel() for array in weights.values()])
+        flat = np.concatenate([array.ravel() for array in weights.values()])
+        self.trainer.weights[:] = self.trainer.turned(flat)
         self.trainer.begin(None)
         self.steps = self.trainer.steps()
 
