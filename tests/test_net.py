@@ -1,6 +1,7 @@
 """Nets: what a list of layers is built of, what does not fit, and what a new layer takes."""
 
 import re
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from pipeline.base.errors import PipelineError
 from pipeline.base.words import made
 from pipeline.fast.rewrite import fast
-from pipeline.nn import inference
+from pipeline.nn import inference, layers
 from pipeline.nn.arithmetic import ARITHMETICS
 from pipeline.nn.gradients import backprop, complex_step
 from pipeline.nn.layers import LAYERS
@@ -134,9 +135,11 @@ def test_layers_that_draw_are_numbered_and_draw_in_training_alone():
 
 
 def test_a_new_layer_is_the_function_and_the_line_that_the_guide_shows(monkeypatch):
-    (block,) = re.findall(r"## A new layer\n.*?```python\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL)
-    monkeypatch.setitem(LAYERS, "leaky_relu", None)
-    exec(block, {})
+    (section,) = re.findall(r"## A new layer\n(.*?)\n## ", GUIDE.read_text("utf-8"), re.DOTALL)
+    function, line, *_ = map(textwrap.dedent, re.findall(r"```python\n(.*?)```", section, re.DOTALL))
+    file = dict(vars(layers))
+    exec(function, file)
+    monkeypatch.setitem(LAYERS, "leaky_relu", eval(f"{{{line}}}", file)["leaky_relu"])
     described = Train.model_json_schema()["properties"]["layers"]["items"]
     assert re.fullmatch(described["pattern"], "leaky_relu 0.1")
     for words in (["affine 5", "leaky_relu 0.1", "affine"], ["conv 3 3", "leaky_relu 0.1", "max_pool 2", "affine"]):
