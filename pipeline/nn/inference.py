@@ -10,7 +10,7 @@ from pipeline.base.arrays import Array
 from pipeline.nn.arithmetic import Arithmetic
 from pipeline.nn.net import Net, forward, operands
 
-BATCH = 200  # images classified at a time while training: what lies between their layers stays in the cache
+BATCH = 250  # images classified at a time while training: what lies between their layers stays in the cache
 MOST_THREADS = 8  # each needs memory for what lies between its layers
 
 

@@ -57,6 +57,8 @@ class Trainer:
             self.net, self.order = affine_prefix(self.net), brightest_first(images)
             images, others = (np.take(part, self.order, axis=1) for part in (images, others))
         self.train, self.held_out = (images, train[1]), (others, held_out[1])
+        splits = self.train, self.held_out  # as they are measured: no pixel that is dark in all of them
+        self.measured = splits if self.order is None else [(lit(part), labels) for part, labels in splits]
         self.loss, self.average = made(LOSSES, settings["loss"]), made(AVERAGES, settings["average"])
         self.optimizer, self.schedule = made(OPTIMIZERS, settings["optimizer"]), made(SCHEDULES, settings["schedule"])
         start, stream = made(INITIALIZERS, settings["initializer"]), Stream(settings["seed"], WEIGHTS_STREAM)
@@ -174,7 +176,7 @@ class Trainer:
     def measure(self) -> tuple[float, float]:
         """Accuracy on the training and on the held-out images."""
         weights = self.averaged if self.average else self.weights
-        train, held_out = (accuracy(self.ops, self.net, weights, *split) for split in (self.train, self.held_out))
+        train, held_out = (accuracy(self.ops, self.net, weights, *split) for split in self.measured)
         return train, held_out
 
     def seconds(self) -> float:
