@@ -44,24 +44,25 @@ def test_a_recipe_says_what_net_it_is(name):
 
 @pytest.fixture
 def record(monkeypatch):
-    """Of the recipe svm."""
-    row = {"settings": " ".join(recipe.settings("svm")), "sha256": "a" * 64}
-    monkeypatch.setattr(recipe, "recorded", lambda: {"svm": row})
+    """Of the recipe svm, with seed 1."""
+    row = {"recipe": "svm", "seed": "1", "settings": " ".join(recipe.settings("svm")), "sha256": "a" * 64}
+    monkeypatch.setattr(recipe, "recorded", lambda: [row])
     return row
 
 
 def test_weights_must_be_those_that_are_recorded(record):
-    assert recipe.verdict("svm", "a" * 64).startswith("The weights are those of docs/results.csv, to the last bit")
+    assert recipe.verdict("svm", "1", "a" * 64).startswith("The weights are those of docs/results.csv, to the last bit")
     with pytest.raises(PipelineError, match=f"SHA-256 {'b' * 64}, docs/results.csv says {'a' * 64};"):
-        recipe.verdict("svm", "b" * 64)
+        recipe.verdict("svm", "1", "b" * 64)
 
 
 def test_where_nothing_is_promised_the_verdict_says_so(record):
-    assert "docs/results.csv has no row" in recipe.verdict("softmax", "b" * 64)
+    assert "docs/results.csv has no row" in recipe.verdict("softmax", "1", "b" * 64)
+    assert "docs/results.csv has no row" in recipe.verdict("svm", "2", "b" * 64)
     record["sha256"] = ""
-    assert "none are recorded" in recipe.verdict("svm", "b" * 64)
+    assert "none are recorded" in recipe.verdict("svm", "1", "b" * 64)
     record["settings"] = "train.layers=[affine]"
-    assert "no row of this recipe as it is now" in recipe.verdict("svm", "b" * 64)
+    assert "no row of this recipe" in recipe.verdict("svm", "1", "b" * 64)
 
 
 def test_an_unknown_recipe_is_one_line():

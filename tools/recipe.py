@@ -8,6 +8,7 @@ import csv
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from pipeline.report.page import yaml
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results.csv"
+MODELS = ROOT / "data" / "recipes"  # of each recipe and seed: its model, and its page
+HEADER = ("recipe", "arithmetic", "seed", "accuracy", "crops_accuracy", "cpu_seconds", "sha256", "settings")
 RECIPES = {path.stem: path for path in sorted((ROOT / "recipes").glob("*.yaml"))}
 QUOTE = '"'  # which no word of a recipe needs, and a person does not type
 MADE = ("model/weights.npz", *(f"evaluation/{name}" for name in ("report.html", "metrics.json", "model.json")))
@@ -30,20 +33,21 @@ def main(name: str = "", seed: str = "") -> None:
     if experiment in dvc("exp", "list", "--name-only", stdout=subprocess.PIPE).split():
         dvc("exp", "remove", experiment)  # the run-cache keeps what it made
     dvc("exp", "run", "--temp", "--name", experiment, *(part for one in sets for part in ("-S", one)))
-    folder = ROOT / "data" / "recipes" / experiment
+    folder = MODELS / experiment
     *_, metrics, model = (fetched(f"data/{name}", experiment, folder) for name in MADE)
     for key, value in json.loads(metrics).items():
         print(f"{key:<14} {value:.5g}")
     print(f"open in a browser, for all of it and a pad to draw on:  {folder}/report.html")
-    if not seed:
-        print(verdict(name, json.loads(model)["sha256"]))
+    print(verdict(name, seed or "1", json.loads(model)["sha256"]))
 
 
-def settings(name: str) -> list[str]:
+def settings(name: str, arithmetic: str = "") -> list[str]:
     """What a recipe changes in params.yaml, each as -S takes it. Raises PipelineError where there is none."""
     if name not in RECIPES:
         raise PipelineError(f"recipe {is_unknown(name, RECIPES)}")
     sections = read_yaml(RECIPES[name])
+    if arithmetic and arithmetic != sections["train"].get("arithmetic", "exact"):
+        sections["train"]["arithmetic"] = arithmetic
     return [
         f"{section}.{key}={yaml(value).replace(QUOTE, '')}"
         for section, keys in sections.items()
@@ -68,23 +72,31 @@ def fetched(file: str, experiment: str, folder: Path) -> bytes:
     return content
 
 
-def recorded() -> dict[str, dict[str, str]]:
-    """The rows of docs/results.csv by recipe."""
+def recorded() -> list[dict[str, str]]:
+    """The rows of docs/results.csv."""
     with RESULTS.open(encoding="utf-8", newline="") as file:
-        return {row["recipe"]: row for row in csv.DictReader(file)}
+        return list(csv.DictReader(file))
 
 
-def verdict(name: str, sha256: str) -> str:
+def is_recorded(row: Mapping[str, str]) -> bool:
+    """Whether a row of docs/results.csv is of a recipe as it is now."""
+    name, arithmetic = row["recipe"], row["arithmetic"]
+    return name in RECIPES and row["settings"] in (" ".join(settings(name)), " ".join(settings(name, arithmetic)))
+
+
+def verdict(name: str, seed: str, sha256: str) -> str:
     """Whether weights are those that are recorded. Raises PipelineError where they have to be, and are not."""
-    row = recorded().get(name)
-    if row is None or row["settings"] != " ".join(settings(name)):
-        return f"docs/results.csv has no row of this recipe as it is now; python tools/results.py {name} writes it."
-    if not row["sha256"]:
+    made = (name, seed, " ".join(settings(name)))
+    rows = [row for row in recorded() if (row["recipe"], row["seed"], row["settings"]) == made]
+    if not rows:
+        how = f"python tools/results.py {name} --seeds {seed}"
+        return f"docs/results.csv has no row of this recipe and seed; {how} writes it."
+    if not rows[0]["sha256"]:
         return "The arithmetic of this recipe has the bits of its machine, and none are recorded."
-    if row["sha256"] != sha256:
+    if rows[0]["sha256"] != sha256:
         raise PipelineError(
-            f"the weights have SHA-256 {sha256}, docs/results.csv says {row['sha256']}; if the code was to change "
-            f"numbers, measure again: python tools/results.py {name}."
+            f"the weights have SHA-256 {sha256}, docs/results.csv says {rows[0]['sha256']}; if the code was to change "
+            f"numbers, delete that row and measure again: python tools/results.py {name} --seeds {seed}."
         )
     return f"The weights are those of docs/results.csv, to the last bit: SHA-256 {sha256}."
 

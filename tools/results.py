@@ -1,73 +1,154 @@
-"""Train the recipes on their data sets, one after another: docs/results.csv, and the table of the README.
+"""Train the recipes on their data sets, seed by seed: docs/results.csv, and the table of the README.
 
-$PIPELINE_MIRRORS may say where the data are. `python tools/results.py lenet-5 svm` measures those two alone.
+What docs/results.csv has already is not measured again. $PIPELINE_MIRRORS may say where the data are.
+
+python tools/results.py                                      every recipe as it is, with one seed
+python tools/results.py lenet-5 --seeds 5                    with seeds 1 to 5, and all five nets together
+python tools/results.py lenet-5 --arithmetic float32         and what it is in another arithmetic
 """
 
 import json
+import resource
+import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import mean, stdev
+from typing import Annotated
 
-from recipe import RECIPES, RESULTS, ROOT, recorded, settings
+import typer
+from recipe import HEADER, MODELS, RECIPES, RESULTS, ROOT, is_recorded, recorded, settings
 
+from pipeline.base.errors import reports_errors
 from pipeline.base.files import write_bytes
 from pipeline.base.text import table
 
 README = ROOT / "README.md"
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
-HEADER = ("recipe", "settings", "accuracy", "crops_accuracy", "seconds", "sha256")
-Rows = Mapping[str, Mapping[str, str]]
+HEAD = (
+    "| Recipe | Net | Published | Test accuracy | 9 crops | CPU, exact | CPU, float32 |\n|---|---|---|---|---|---|---|"
+)
+TOGETHER = "together"  # in place of a seed: the nets of all seeds, their probabilities averaged
+Row = Mapping[str, str]
 
 
-def main(*names: str) -> None:
+@reports_errors
+def main(
+    names: Annotated[list[str] | None, typer.Argument(metavar="RECIPE", help="All, if none is named.")] = None,
+    seeds: Annotated[int, typer.Option(help="Measure seeds 1 to so many.")] = 1,
+    arithmetic: Annotated[str, typer.Option(help="exact, float32 or float64; if not given, the recipe's own.")] = "",
+) -> None:
     for name in names or RECIPES:
-        rows = recorded() | {name: measure(name)}
-        write_bytes(RESULTS, table(HEADER, [[rows[one][key] for key in HEADER] for one in RECIPES if one in rows]))
-        write_bytes(README, with_table(README.read_text("utf-8"), rows).encode())
-        print(line(name, rows), flush=True)
+        sets = settings(name, arithmetic)
+        for row in measured(name, sets, seeds):
+            rows = [one for one in recorded() if one["settings"] != row["settings"] or one["seed"] != row["seed"]]
+            write_rows([*rows, row])
+            typer.echo(" ".join(row[key] for key in HEADER if key != "settings"))
+    write_bytes(README, with_table(README.read_text("utf-8"), recorded()).encode())
 
 
-def with_table(page: str, rows: Rows) -> str:
-    """The README with the table of the recipes between its two marks."""
-    before, _, rest = page.partition(BEGIN)
-    after = rest.partition(END)[2]
-    head = "| Recipe | Net | Published | Test accuracy | 9 crops | Training |\n|---|---|---|---|---|---|"
-    return "\n".join([before + BEGIN, head, *(line(name, rows) for name in RECIPES), END]) + after
+def write_rows(rows: Iterable[Row]) -> None:
+    """docs/results.csv, sorted; a recipe that is no more, or that has changed, loses its rows."""
+    kept = sorted([row[key] for key in HEADER] for row in rows if is_recorded(row))
+    write_bytes(RESULTS, table(HEADER, kept))
 
 
-def line(name: str, rows: Rows) -> str:
-    """A row of the README's table; a dash stands for what is not measured or published."""
-    said = [part.removeprefix("# ") for part in RECIPES[name].read_text("utf-8").splitlines() if part[:1] == "#"]
-    published = said[1].removeprefix("published: ") if said[1:] else "–"
-    row = rows.get(name, dict.fromkeys(HEADER, ""))
-    reached = [f"{float(row[key]):.2%}" if row[key] else "–" for key in ("accuracy", "crops_accuracy")]
-    seconds = f"{row['seconds']} s" if row["seconds"] else "–"
-    return f"| [{name}](recipes/{name}.yaml) | {said[0]} | {' | '.join([published, *reached, seconds])} |"
-
-
-def measure(name: str) -> dict[str, str]:
-    """A row of docs/results.csv; the seconds are those of the stage train, and exact arithmetic has a hash."""
-    sets = settings(name)
+def measured(name: str, sets: list[str], seeds: int) -> Iterator[Row]:
+    """The rows that docs/results.csv lacks: of each seed, and of all together."""
+    known = {row["seed"] for row in recorded() if row["recipe"] == name and row["settings"] == " ".join(sets)}
+    wanted = [str(seed) for seed in range(1, seeds + 1)]
+    if known.issuperset(wanted):
+        return
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        (folder / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
-        for stage in ("download", "convert", "train", "evaluate"):
-            overrides = [part for one in sets if one.startswith(f"{stage}.") for part in ("-S", one)]
-            start = time.monotonic()
-            command = [sys.executable, "-m", f"pipeline.{stage}", *overrides]
-            subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
-            if stage == "train":
-                seconds = round(time.monotonic() - start)
-        metrics, model = (
-            json.loads((folder / f"data/evaluation/{name}.json").read_text()) for name in ("metrics", "model")
-        )
-    hashed = model["sha256"] if model["net"]["arithmetic"] == "exact" else ""
-    values = (name, " ".join(sets), metrics["accuracy"], metrics.get("crops_accuracy", ""), seconds, hashed)
+        shutil.copy(ROOT / "params.yaml", folder)
+        for stage in ("download", "convert"):
+            run(stage, sets, folder)
+        for seed in wanted:
+            if seed not in known:
+                yield measure(name, sets, seed, folder)
+        if seeds > 1:
+            yield together(name, sets, wanted, folder)
+
+
+def run(stage: str, sets: list[str], folder: Path) -> float:
+    """Run a stage there with what of `sets` is its own; return its CPU seconds."""
+    overrides = [part for one in sets if one.startswith(f"{stage}.") for part in ("-S", one)]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, "-m", f"pipeline.{stage}", *overrides]
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def measure(name: str, sets: list[str], seed: str, folder: Path) -> Row:
+    """One seed; the CPU seconds are those of the stage train, and exact arithmetic has a hash."""
+    seconds = run("train", [*sets, f"train.seed={seed}"], folder)
+    run("evaluate", sets, folder)
+    metrics, model = (
+        json.loads((folder / f"data/evaluation/{part}.json").read_text()) for part in ("metrics", "model")
+    )
+    kept = MODELS / f"{name}-{seed}" / "weights.npz"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(folder / "data/model/weights.npz", kept)
+    arithmetic = model["net"]["arithmetic"]
+    hashed = model["sha256"] if arithmetic == "exact" else ""
+    crops = metrics.get("crops_accuracy", "")
+    values = (name, arithmetic, seed, metrics["accuracy"], crops, round(seconds), hashed, " ".join(sets))
     return dict(zip(HEADER, map(str, values), strict=True))
 
 
+def together(name: str, sets: list[str], seeds: list[str], folder: Path) -> Row:
+    """What pipeline committee says of the nets of these seeds."""
+    models = [str(MODELS / f"{name}-{seed}" / "weights.npz") for seed in seeds]
+    reached = []
+    for crops in ("1", "9") if "evaluate.crops=9" in sets else ("1",):
+        command = [sys.executable, "-m", "pipeline", "committee", *models, "--crops", crops, "--json"]
+        answers = subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE).stdout
+        reached.append(str(json.loads(answers)[-1]["accuracy"]))
+    arithmetic = json.loads((folder / "data/evaluation/model.json").read_text())["net"]["arithmetic"]
+    values = (name, arithmetic, TOGETHER, reached[0], "".join(reached[1:]), "", "", " ".join(sets))
+    return dict(zip(HEADER, values, strict=True))
+
+
+def with_table(page: str, rows: Sequence[Row]) -> str:
+    """The README with the table of the recipes between its two marks."""
+    before, _, rest = page.partition(BEGIN)
+    after = rest.partition(END)[2]
+    lines = [line for name in RECIPES for line in lines_of(name, [row for row in rows if row["recipe"] == name])]
+    return "\n".join([before + BEGIN, HEAD, *lines, END]) + after
+
+
+def lines_of(name: str, rows: Sequence[Row]) -> Iterator[str]:
+    """The rows of a recipe in the README's table; a dash stands for what is not measured or published."""
+    said = [part.removeprefix("# ") for part in RECIPES[name].read_text("utf-8").splitlines() if part[:1] == "#"]
+    published = said[1].removeprefix("published: ") if said[1:] else "–"
+    own = [row for row in rows if row["settings"] == " ".join(settings(name))]
+    single = [row for row in own if row["seed"] != TOGETHER]
+    seconds = [spent([row for row in rows if row["arithmetic"] == one]) for one in ("exact", "float32")]
+    reached = [of_seeds(single, "accuracy"), of_seeds(single, "crops_accuracy")]
+    yield f"| [{name}](recipes/{name}.yaml) | {said[0]} | {' | '.join([published, *reached, *seconds])} |"
+    for row in own:
+        if row["seed"] == TOGETHER and row["crops_accuracy"]:
+            reached = [f"{float(row[key]):.2%}" for key in ("accuracy", "crops_accuracy")]
+            yield f"| | {len(single)} of them together | – | {' | '.join(reached)} | – | – |"
+
+
+def of_seeds(rows: Sequence[Row], key: str) -> str:
+    """Mean and standard deviation in percent, and of how many seeds."""
+    values = [100 * float(row[key]) for row in rows if row[key]]
+    if len(values) < 2:
+        return "".join(f"{value:.2f} %" for value in values) or "–"
+    return f"{mean(values):.2f} ± {stdev(values):.2f} % ({len(values)} seeds)"
+
+
+def spent(rows: Sequence[Row]) -> str:
+    """The CPU time of one training: the mean."""
+    seconds = [float(row["cpu_seconds"]) for row in rows if row["cpu_seconds"]]
+    return f"{mean(seconds):.0f} s" if seconds else "–"
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    typer.run(main)
