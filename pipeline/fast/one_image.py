@@ -4,8 +4,8 @@ A step on one image of MNIST computes for about 10 microseconds. Calling layers,
 several times as much, so this module, and no other, replaces whole steps. Exact arithmetic gives the bits of backprop
 and sgd; floating point gives their numbers but for rounding.
 
-W and b are one matrix here: a bias is the weight of an input of 1, `white` among bytes, and lies below W in the flat
-vector. Shapes: N images, D pixels, H hidden units, K classes; m steps at once.
+W and b are one matrix here: a bias is the weight of an input of 1 and lies below W in the flat vector. Images have that
+input, too: see pipeline.fast.pixels. Shapes: N images, D pixels, H hidden units, K classes; m steps at once.
 """
 
 import math
@@ -18,6 +18,7 @@ from pipeline.base.arrays import Array
 from pipeline.fast.pixels import lit
 from pipeline.nn import exact
 from pipeline.nn.arithmetic import Arithmetic
+from pipeline.nn.images import BRIGHTEST
 from pipeline.nn.net import Net
 
 Steps = Callable[[Array, Array], Array]  # (images chosen (m,), learning rates (m,)) -> losses (m,)
@@ -28,7 +29,7 @@ UP = 1 + 2.0**-50  # more than rounding can add to a number
 
 
 def one_image(ops: Arithmetic, net: Net, weights: Array, images: Array, labels: Array) -> Steps:
-    """Steps that change the weights (P,) in place; images (N, D), their pixels in the order of the rows of W1."""
+    """Steps that change the weights (P,) in place; images are arranged, as the rows of W1 are, and net is as it was."""
     return (exact_steps if ops.is_exact else floating_steps)(ops, net, weights, images, labels)
 
 
@@ -49,7 +50,7 @@ def floating_steps(ops: Arithmetic, net: Net, weights: Array, images: Array, lab
     and three products a block (x W1, x x', x' u) do what two passes over W1 a step would.
     """
     act, (outer, second), white = net.layers[1], matrices(net, weights), ops.dtype.type(net.white)
-    W1, b1, (hidden, classes) = outer[:-1], outer[-1], net.layers[2].weights["W"]
+    hidden, classes = net.layers[2].weights["W"]
     V, y, z = second.T.copy(), np.empty(classes, ops.dtype), np.ones(hidden + 1, ops.dtype)
     a, column, row, inner = np.empty(hidden, ops.dtype), y[:, None], z[None], V[:, :-1]
     rows, products, update = (np.empty(shape, ops.dtype) for shape in ((BLOCK, hidden), (BLOCK, BLOCK), V.shape))
@@ -64,14 +65,12 @@ def floating_steps(ops: Arithmetic, net: Net, weights: Array, images: Array, lab
         return np.concatenate(losses)
 
     def block(chosen: Array, rates: list[float]) -> Array:
-        m, x = len(chosen), lit(images[chosen]).astype(ops.dtype, copy=False)
+        m, x = len(chosen), lit(images[chosen], len(outer)).astype(ops.dtype, copy=False)
         x /= white
-        used = W1[: x.shape[1]]
+        used = outer[-x.shape[1] :]
         np.matmul(x, used, out=rows[:m])
-        rows[:m] += b1
         np.matmul(x, x.T, out=products[:m, :m])
-        products[:m, :m] += 1  # for the bias
-        np.fill_diagonal(products, 1)  # row t of `rows` is x[t] W1 + b1 until step t, and u[t] afterwards
+        np.fill_diagonal(products, 1)  # row t of `rows` is x[t] W1 until step t, and u[t] afterwards
         losses = np.empty(m)
         for t, (label, rate) in enumerate(zip(labels[chosen].tolist(), rates, strict=True)):
             product, before, u = turns[t]
@@ -88,7 +87,6 @@ def floating_steps(ops: Arithmetic, net: Net, weights: Array, images: Array, lab
             y[label] += rate
             u[:] = act.backward(ops, {}, {}, dot(y, inner, u), cache)
             add(V, dot(column, row, update), V)
-        b1[:] += rows[:m].sum(axis=0)
         used += x.T @ rows[:m]
         return losses
 
@@ -129,32 +127,24 @@ def exact_steps(ops: Arithmetic, net: Net, weights: Array, images: Array, labels
 
     Each line does what the layer, the loss or the optimizer does there, with the same bits.
     """
-    (first, act, second), (at, _, behind) = net.layers, net.places
+    (first, act, second), behind = net.layers, net.places[2]
     outer, inner = map(Bounded, matrices(net, weights))
-    brightest = 255.0 if at.bytes else None
-    (pixels, _), shape = first.weights["W"], inner.matrix.shape
-    rows, x, z = np.empty(pixels + 1, np.intp), np.empty(pixels + 1), np.ones(shape[0])
+    images, shape = images[:, -len(outer.matrix) :], inner.matrix.shape
+    z = np.ones(shape[0])
     found, spare, R, g = (np.empty(like) for like in (outer.matrix.shape, outer.matrix.shape, shape, shape))
     sum_bits = min(exact.MANTISSA - (shape[1] - 1).bit_length(), exact.MOST_BITS)
 
     def run(chosen: Array, rates: Array) -> Array:
         totals, wanted = np.empty((2, len(chosen)))
         for i, (n, label, rate) in enumerate(zip(chosen, labels[chosen].tolist(), rates.tolist(), strict=True)):
-            totals[i], wanted[i] = step(load(images[n]), label, rate)
+            totals[i], wanted[i] = step(images[n], label, rate)
         losses = ops.log(totals) - wanted
         return exact.rounded(losses, exact.MOST_BITS, np.maximum(np.abs(losses), exact.SMALLEST))
 
-    def load(image: Array) -> int:
-        """Fill the start of `rows` and `x` with the lit pixels and the input of the bias; return their number."""
-        lit = image.nonzero()[0]
-        k = len(lit)
-        rows[:k], rows[k] = lit, pixels
-        x[:k], x[k] = ops.operand(image[lit], first.bits.x, at.bound), net.white
-        return k + 1
-
-    def step(k: int, label: int, rate: float) -> tuple[float, float]:
-        lit, inputs, W, spare_rows = rows[:k], x[:k], found[:k], spare[:k]
-        outer.matrix.take(lit, axis=0, out=W, mode="clip")
+    def step(image: Array, label: int, rate: float) -> tuple[float, float]:
+        rows = image.nonzero()[0]  # that are lit
+        inputs, W, spare_rows = image[rows].astype(ops.dtype), found[: len(rows)], spare[: len(rows)]
+        outer.matrix.take(rows, axis=0, out=W, mode="clip")
         a = np.dot(inputs, exact.rounded(W, first.bits.w, outer.bound(), spare_rows))
         a /= net.white
         y, cache = act.forward(ops, {}, a)
@@ -175,8 +165,8 @@ def exact_steps(ops: Arithmetic, net: Net, weights: Array, images: Array, labels
         da /= net.white
         largest = exact.largest(da)
         descend(W, inputs, exact.rounded(da, first.bits.dy, largest, da), rate, spare_rows)
-        outer.matrix[lit] = W
-        outer.grow(rate * (brightest or exact.largest(inputs)) * largest)
+        outer.matrix[rows] = W
+        outer.grow(rate * BRIGHTEST * largest)
         return total, wanted
 
     return run

@@ -30,17 +30,17 @@ def cross_entropy(smoothing: float) -> Loss:
     """
 
     def loss(ops: Arithmetic, logits: Array, labels: Array) -> tuple[float, Array]:
-        n, images = len(labels), np.arange(len(labels))
-        y = logits.T.copy()
+        n, y = len(labels), logits.T.copy()
         y -= np.maximum.reduce(y, axis=0)
-        wanted = (1 - smoothing) * y[labels, images]
+        flat, at = y.reshape(-1), labels * n + np.arange(n)  # of the logits of the labels
+        wanted = (1 - smoothing) * flat[at]
         if smoothing:
             wanted += smoothing / len(y) * ops.sum(y, axis=0)
         ops.exp(y, out=y)
         total = ops.sum(y, axis=0, bound=1.0)
         value = ops.sum(ops.log(total) - wanted).item() / n
         y /= total
-        y[labels, images] -= 1 - smoothing
+        flat[at] -= 1 - smoothing
         if smoothing:
             y -= smoothing / len(y)
         y /= n

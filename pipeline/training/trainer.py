@@ -12,7 +12,7 @@ from pipeline.base.signals import Stopping
 from pipeline.base.words import made, read
 from pipeline.fast.differences import differences, has_structure
 from pipeline.fast.one_image import one_image
-from pipeline.fast.pixels import affine_prefix, brightest_first, lit, reordered
+from pipeline.fast.pixels import affine_suffix, arranged, dimmest_first, lit, reordered
 from pipeline.fast.rewrite import fast
 from pipeline.nn.arithmetic import ARITHMETICS
 from pipeline.nn.gradients import GRADIENTS, Gradient, loss_of
@@ -37,8 +37,9 @@ DISTORTED = 1 << 22  # pixels of images distorted at a time
 class Trainer:
     """A net, its data and its settings (the keys of section `train` of params.yaml).
 
-    Where the first layer is affine, `order` is the order of the pixels, and of their weights, during the training: see
-    pipeline.fast.pixels. Files have the order of the images. Distorted images have no order: too few pixels stay dark.
+    Where the first layer is affine and images are bytes, `order` is the order of the pixels, and of their weights,
+    during the training: see pipeline.fast.pixels. Files have the order of the images. Distorted images have no order:
+    too few pixels stay dark.
     """
 
     def __init__(
@@ -53,12 +54,11 @@ class Trainer:
         self.distortion = distortion(settings["augment"], shape, settings["seed"], white)
         net = build(settings["layers"], shape, classes, settings["batch_size"], white)
         self.net, self.shapes, self.order = fast(net), net.shapes, None
-        if net.words[0][0] == "affine" and settings["gradient"] == "backprop" and not self.distortion:
-            self.net, self.order = affine_prefix(self.net), brightest_first(images)
-            images, others = (np.take(part, self.order, axis=1) for part in (images, others))
-        self.train, self.held_out = (images, train[1]), (others, held_out[1])
-        splits = self.train, self.held_out  # as they are measured: no pixel that is dark in all of them
-        self.measured = splits if self.order is None else [(lit(part), labels) for part, labels in splits]
+        if white and net.words[0][0] == "affine" and settings["gradient"] == "backprop" and not self.distortion:
+            self.net, self.order = affine_suffix(self.net), dimmest_first(images)
+            images, others = (arranged(part, self.order, net.white) for part in (images, others))
+        self.train = images, train[1]
+        self.measured = (self.lit(images), train[1]), (self.lit(others), held_out[1])
         self.loss, self.average = made(LOSSES, settings["loss"]), made(AVERAGES, settings["average"])
         self.optimizer, self.schedule = made(OPTIMIZERS, settings["optimizer"]), made(SCHEDULES, settings["schedule"])
         start, stream = made(INITIALIZERS, settings["initializer"]), Stream(settings["seed"], WEIGHTS_STREAM)
@@ -122,9 +122,9 @@ class Trainer:
 
     def steps_are_single(self) -> bool:
         """Whether fast.one_image can take the steps: plain gradient descent on one image each."""
-        plain = {"batch_size": 1, "gradient": "backprop", "optimizer": "sgd", "weight_decay": 0, "average": "none"}
+        plain = {"batch_size": 1, "optimizer": "sgd", "weight_decay": 0, "average": "none"}
         made_for = has_structure(self.net, self.settings["loss"]) and read(self.settings["loss"], LOSSES)[1] == (0,)
-        return made_for and not self.distortion and all(self.settings[key] == value for key, value in plain.items())
+        return made_for and self.order is not None and all(self.settings[key] == value for key, value in plain.items())
 
     def images(self, batches: Array, done: int) -> Iterator[Array]:
         """The images (B, k) of each batch, after so many steps; many are distorted at once, as few cost as much."""
@@ -133,13 +133,17 @@ class Trainer:
             found = np.empty((batches.shape[1], images.shape[1]), images.dtype)  # used again by each batch
             for batch in batches:
                 images.take(batch, axis=0, out=found, mode="clip")
-                yield found if self.order is None else lit(found)
+                yield self.lit(found)
             return
         most = max(DISTORTED // (batches.shape[1] * images.shape[1]), 1)
         for start in range(0, len(batches), most):
             block = batches[start : start + most]
             numbers = self.plan.numbers(block, done + start)
             yield from self.distortion.render(images[block.reshape(-1)], numbers.reshape(-1)).reshape(*block.shape, -1)
+
+    def lit(self, images: Array) -> Array:
+        """Images (n, D) as the net takes them: where it has an order, without pixels dark in all of them."""
+        return images if self.order is None else lit(images, len(self.order) + 1)
 
     def gradient(self, grads: Array) -> Gradient:
         """What `gradient` in the settings means, bound to the weights and `grads`."""
