@@ -55,6 +55,16 @@ def test_an_optimizer_is_its_formula_in_place_and_nothing_is_promoted(text, dtyp
     assert {array.dtype for key, array in slots.items() if key != "powers"} <= {np.dtype(dtype)}
 
 
+@pytest.mark.parametrize("text", FORMULAS)
+def test_an_optimizer_is_local_if_a_gradient_of_0_leaves_a_weight_as_it_is(text):
+    method, weights = made(OPTIMIZERS, text), np.ones(4)
+    slots = method.start(weights)
+    for g in (np.ones(4), np.array([1.0, 1, 0, 0])):
+        before = weights.copy()
+        method.update(weights, g, slots, 0.1)
+    assert (weights[2:].tobytes() == before[2:].tobytes()) == method.local
+
+
 def test_every_optimizer_has_its_formula_here():
     assert {text.split()[0] for text in FORMULAS} == set(OPTIMIZERS)
 

@@ -15,10 +15,14 @@ Slots = dict[str, Array]
 
 
 class Optimizer(NamedTuple):
-    """start: weights -> slots; update: (weights, grads, slots, learning rate) -> None."""
+    """start: weights -> slots; update: (weights, grads, slots, learning rate) -> None.
+
+    local: a weight whose gradient is 0 stays as it is, so that its update can be left out.
+    """
 
     start: Callable[[Array], Slots]
     update: Callable[[Array, Array, Slots, float], None]
+    local: bool = False
 
 
 def sgd() -> Optimizer:
@@ -28,7 +32,7 @@ def sgd() -> Optimizer:
         grads *= rate
         weights -= grads
 
-    return Optimizer(lambda weights: {}, update)
+    return Optimizer(lambda weights: {}, update, local=True)
 
 
 def momentum(kept: float) -> Optimizer:

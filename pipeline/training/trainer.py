@@ -115,7 +115,7 @@ class Trainer:
             losses = np.empty(len(batches))
             for i, x in enumerate(self.images(batches, done)):
                 losses[i] = gradient(x, labels[batches[i]], self.draw(done + i))
-                self.update(grads, done + i)
+                self.update(grads, done + i, self.dark(x))
             return losses
 
         return run
@@ -159,12 +159,17 @@ class Trainer:
         share = self.schedule(done / self.plan.iterations, done // self.plan.per_epoch)
         return float(self.settings["learning_rate"] * share)
 
-    def update(self, grads: Array, done: int) -> None:
+    def dark(self, x: Array) -> int:
+        """How many weights, the first in the vector, are those of pixels that `lit` left out of x (n, k)."""
+        return 0 if self.order is None else (len(self.order) + 1 - x.shape[1]) * self.shapes["W1"][1]
+
+    def update(self, grads: Array, done: int, dark: int) -> None:
         """Change the weights by the gradient, after so many steps; weights decay as in Loshchilov & Hutter 2019."""
         rate = self.rate(done)
         if self.settings["weight_decay"]:
             self.weights *= 1 - rate * self.settings["weight_decay"]
-        self.optimizer.update(self.weights, grads, self.slots, rate)
+        first = dark if self.optimizer.local else 0
+        self.optimizer.update(self.weights[first:], grads[first:], self.slots, rate)
         if self.average:
             self.average(self.averaged, self.weights, done)
 
