@@ -12,7 +12,7 @@ from typing import NamedTuple
 Points = Sequence[tuple[float, float]]
 
 WIDTH, HEIGHT = 640, 320
-LEFT, RIGHT, TOP, BOTTOM = 56, 26, 12, 40
+LEFT, RIGHT, TOP, BOTTOM = 64, 40, 14, 56
 TICKS = 5  # about
 LEAST = 1e-6  # of the values: what differs less is drawn as the same
 MOST_POINTS = 400  # of the loss
@@ -60,8 +60,8 @@ def svg(chart: Chart) -> str:
         at = f"{down(y):.1f}"
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at}" y2="{at}"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{at}" dy="0.32em" text-anchor="end">{escape(chart.write(y))}</text>')
-    parts += [f'<text x="{across(x):.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{x:,g}</text>' for x in xs]
-    parts.append(f'<text x="{(LEFT + WIDTH) // 2}" y="{HEIGHT - 4}" text-anchor="middle">{below}</text>')
+    parts += [f'<text x="{across(x):.1f}" y="{HEIGHT - BOTTOM + 22}" text-anchor="middle">{x:,g}</text>' for x in xs]
+    parts.append(f'<text x="{(LEFT + WIDTH) // 2}" y="{HEIGHT - 8}" text-anchor="middle">{below}</text>')
     for i, points in enumerate(chart.lines.values()):
         path = " ".join(f"{across(x):.1f},{down(y):.1f}" for x, y in points)
         parts.append(f'<polyline class="line{i}" points="{path}"/>')
