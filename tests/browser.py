@@ -88,9 +88,15 @@ class Browser:
         down, up = {"type": "pointerDown", "button": 0}, {"type": "pointerUp", "button": 0}
         self.act("pointer", pointer, [moves[0], down, *moves[1:], up], parameters={"pointerType": pointer})
 
-    def press(self, keys: str) -> None:
-        """Press and release each key, in WebDriver's characters."""
-        self.act("key", "key", [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")])
+    def press(self, keys: str, held: str = "") -> None:
+        """Press and release each key, in WebDriver's characters, while those of `held` are down."""
+        pressed = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
+        down, up = ([{"type": kind, "value": key} for key in held] for kind in ("keyDown", "keyUp"))
+        self.act("key", "key", [*down, *pressed, *up])
+
+    def emulate(self, what: str, **how: object) -> None:
+        """Chromium's emulation of another device, as the DevTools protocol names it."""
+        self.ask("POST", "/goog/cdp/execute", {"cmd": f"Emulation.{what}", "params": how})
 
     def complaints(self) -> list[str]:
         """What the page wrote to its console, errors included."""

@@ -34,6 +34,8 @@ def report(shape=(8, 8), names="0123456789", count=60, units=12, mistakes=24, la
     rng = np.random.default_rng(0)
     weights, about = a_net(layers, shape)
     about["data"]["class_names"] = list(names)
+    standard = {key.removeprefix("train."): value for key, value in STANDARD.items() if key.startswith("train.")}
+    about["params"] = standard | {"layers": layers}
     labels, shares = rng.integers(0, len(names), count), rng.dirichlet(np.ones(len(names)), count)
     answers = Answers(rng.random((count, *shape)), labels, shares, list(names), 0.5)
     worst = worst_mistakes(labels, shares, mistakes)
