@@ -7,16 +7,19 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 
 import pytest
 import typer
 from clone import ROOT, Clone
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from pipeline.base.errors import PipelineError
 from pipeline.base.text import columns
 from pipeline.commands.compare import main
-from pipeline.report.comparison import Run, comparison, curves, ranked, setting
+from pipeline.report.comparison import Run, chart, comparison, curves, ranked, setting
 
 DIGITS = "examples/digits"
 
@@ -32,7 +35,7 @@ def a_run(name: str, metrics: Mapping[str, object] = METRICS, **params: object) 
 
 def test_only_parameters_that_differ_are_shown() -> None:
     page = comparison([a_run("HEAD", seed=1), a_run("other", seed=2)]).decode()
-    assert "<tr><th>seed</th><td>1</td><td>2</td></tr>" in page
+    assert '<tr><th scope="row">seed</th><td>1</td><td>2</td></tr>' in page
     assert "train.hidden" not in page
 
 
@@ -76,6 +79,28 @@ def test_the_chart_leaves_out_the_rise_that_all_runs_share() -> None:
     assert [epoch for epoch, _ in lines["l"]] == [2.0, 3.0]
 
 
+@given(st.lists(st.lists(st.floats(0, 1), min_size=1, max_size=4), min_size=1, max_size=4))
+@example([[1.0], [1.0]])
+@example([[0.0], [1.0]])
+@example([[0.78], [0.9947]])
+def test_any_accuracies_are_charted_between_two_marks(accuracies: list[list[float]]) -> None:
+    drawn = chart([Run(str(i), {}, {}, {"epoch": [*range(len(a))], "held_out": a}) for i, a in enumerate(accuracies)])
+    marks, heights = drawn.ticks()[1], [y for points in drawn.lines.values() for _, y in points]
+    assert marks == sorted(set(marks))
+    assert 2 <= len(marks) <= 24
+    assert marks[0] <= min(heights)
+    assert max(heights) <= marks[-1]
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "written"),
+    [((0.78, 0.9947), "50% 80% 90% 95% 98% 99% 99.5%"), ((0.925, 0.946), "92% 93% 94% 95%")],
+)
+def test_the_marks_of_the_chart_are_round_accuracies(accuracies: tuple[float], written: str) -> None:
+    drawn = chart([Run(str(a), {}, {}, {"epoch": [1.0], "held_out": [a]}) for a in accuracies])
+    assert " ".join(drawn.write(y) for y in drawn.ticks()[1]) == written
+
+
 def test_columns_are_read_by_name() -> None:
     content = b"epoch,train\n0,0.5\n1,0.75\n"
     assert columns(content, Path("x.csv"), ["epoch"], "") == {"epoch": [0.0, 1.0], "train": [0.5, 0.75]}
@@ -103,6 +128,7 @@ BROKEN = {
     "json": ("data/evaluation/metrics.json", "<<<<<<< HEAD\n", "is no JSON"),
     "metrics": ("data/evaluation/metrics.json", "{}", "accuracy: Field required"),
     "curve": ("data/model/accuracy.csv", "epoch\n1\n", "no column held_out"),
+    "share": ("data/model/accuracy.csv", "epoch,held_out\n1,94.5\n", "not from 0 to 1"),
 }
 
 
@@ -155,7 +181,9 @@ def test_what_is_broken_is_named_with_its_reason_and_the_rest_compared(
         assert reason in err
     assert "nowhere (unknown Git revision" in err
     assert "HEAD:params.yaml (a file or a folder, no commit)" in err
-    assert "<td>é</td>" in (tmp_path / "page.html").read_text("utf-8")
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "<td>é</td>" in page
+    assert "Not compared: anchor (" in page
 
 
 @needs_git
@@ -170,7 +198,9 @@ def test_a_commit_that_was_never_run_says_so(
 
 def test_settings_are_shown_as_params_yaml_has_them() -> None:
     assert setting(["affine 20", "tanh", "affine"]) == "[affine 20, tanh, affine]"
-    assert [setting(value) for value in (1e-5, "sgd", "")] == ["1e-05", "sgd", ""]
+    values = (1e-5, "sgd", "", True, date(2026, 1, 2), {date(2026, 1, 2): 1})
+    assert [setting(value) for value in values[:5]] == ["1e-05", "sgd", "", "true", "2026-01-02"]
+    assert "2026" in setting(values[5])
 
 
 @needs_git
@@ -207,7 +237,7 @@ def test_a_commit_and_its_experiments_are_compared(tmp_path: Path) -> None:
     assert set(done.stdout.split(": ")[0].split(", ")) == {"HEAD", "wide"}
     assert done.stderr == "skipped: later (queued)\n"
     page = (clone.folder / "data/compare.html").read_text()
-    assert re.search("<tr><th>train.seed</th>(<td>1</td><td>2</td>|<td>2</td><td>1</td>)</tr>", page)
+    assert re.search('<tr><th scope="row">train.seed</th>(<td>1</td><td>2</td>|<td>2</td><td>1</td>)</tr>', page)
 
 
 @pytest.mark.slow

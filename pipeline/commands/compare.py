@@ -42,7 +42,7 @@ def main(
     told = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in skipped.items())
     if not runs:
         raise PipelineError(f"nothing to compare: {told}; name other revisions.")
-    write_bytes(out, comparison(runs))
+    write_bytes(out, comparison(runs, told))
     typer.echo(printable(f"{', '.join(run.name for run in ranked(runs))}: {out}"))
     if skipped:
         typer.echo(f"skipped: {one_line(told)}", err=True)
@@ -79,12 +79,10 @@ def read_run(name: str, revision: str) -> Run:
 
     here = PurePosixPath(git("rev-parse", "--show-prefix"))
     params, metrics, curves = (ask(read, str(here / file), rev=revision, mode="rb") for file in FILES)
-    return Run(
-        name,
-        flat(sections(params, FILES[0])),
-        read_json(metrics, FILES[1], Metrics, REMAKE),
-        columns(curves, FILES[2], ["epoch", "held_out"], REMAKE),
-    )
+    table = columns(curves, FILES[2], ["epoch", "held_out"], REMAKE)
+    if not all(0 <= accuracy <= 1 for accuracy in table["held_out"]):
+        raise PipelineError(f"{FILES[2]} has an accuracy that is not from 0 to 1; {REMAKE}.")
+    return Run(name, flat(sections(params, FILES[0])), read_json(metrics, FILES[1], Metrics, REMAKE), table)
 
 
 def flat(params: dict[str, Any]) -> dict[str, Any]:

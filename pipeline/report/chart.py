@@ -19,18 +19,22 @@ MOST_POINTS = 400  # of the loss
 
 
 class Chart(NamedTuple):
-    """Lines by name through points (x, y); labels of the axes; how to write y; whether y begins at 0."""
+    """Lines by name through points (x, y); labels of the axes; how to write y; whether y begins at 0.
+
+    marks: what is written along y, where round numbers would not do.
+    """
 
     title: str
     lines: Mapping[str, Points]
     labels: tuple[str, str]
     write: Callable[[float], str]
     zero: bool = False
+    marks: Sequence[float] = ()
 
     def ticks(self) -> tuple[list[float], list[float]]:
         """What is written along x and along y; each axis reaches from its first to its last tick."""
         x, y = zip(*(point for points in self.lines.values() for point in points), strict=True)
-        return ticks(min(x), max(x)), ticks(0.0 if self.zero else min(y), max(y))
+        return ticks(min(x), max(x)), list(self.marks) or ticks(0.0 if self.zero else min(y), max(y))
 
 
 def accuracies(curves: Mapping[str, Sequence[float]], held_out: str) -> Chart:

@@ -110,19 +110,24 @@ def rows(lines: Iterable[Sequence[str]]) -> str:
     )
 
 
+def heads(names: Iterable[str], more: str = "") -> str:
+    """Cells that head columns; more: their other attributes."""
+    return "".join(f'<th scope="col"{more}>{escape(name)}</th>' for name in names)
+
+
 def accuracies(curves: Mapping[str, Sequence[float]], held_out: str) -> str:
     """The accuracy curve as a table."""
-    head = f'<tr><th scope="col">epoch</th><th scope="col">train</th><th scope="col">{escape(held_out)}</th></tr>'
     lines = zip(curves["epoch"], curves["train"], curves["held_out"], strict=True)
-    return head + rows((f"{e:.4g}", f"{t:.2%}", f"{h:.2%}") for e, t, h in lines)
+    return f"<tr>{heads(('epoch', 'train', held_out))}</tr>" + rows(
+        (f"{e:.4g}", f"{t:.2%}", f"{h:.2%}") for e, t, h in lines
+    )
 
 
 def confusion(counts: Array, names: Sequence[str]) -> str:
     """Rows of what was shown, columns of what was said; mistakes the more coloured the more there are."""
     most = max(int((counts - np.diag(counts.diagonal())).max()), 1)
     upright = ' class="upright"' if max(map(len, names)) > 2 else ""
-    head = "".join(f'<th scope="col"{upright}>{escape(name)}</th>' for name in names)
-    lines = [f"<tr><td></td>{head}</tr>"]
+    lines = [f"<tr><td></td>{heads(names, upright)}</tr>"]
     for name, row, i in zip(names, counts.tolist(), range(len(names)), strict=True):
         cells = [
             f'<td class="right">{n:,}</td>' if j == i else f'<td style="--share:{n / most:.2f}">{n or "·"}</td>'
@@ -135,7 +140,7 @@ def confusion(counts: Array, names: Sequence[str]) -> str:
 def classes(answers: Answers) -> str:
     """Precision, recall and F1 of each class."""
     scores = by_class(answers.confusion, answers.names)
-    return rows(
+    return f"<tr>{heads(('class', 'images', 'precision', 'recall', 'F1'))}</tr>" + rows(
         (name, f"{one['images']:,}", *(f"{one[key]:.1%}" for key in ("precision", "recall", "f1")))
         for name, one in scores.items()
     )
