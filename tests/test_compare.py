@@ -9,16 +9,18 @@ import sys
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 from clone import ROOT, Clone
+from dvc.exceptions import NotDvcRepoError
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.base.errors import PipelineError
 from pipeline.base.text import columns
-from pipeline.commands.compare import main
+from pipeline.commands.compare import experiments, main
 from pipeline.report.comparison import Run, chart, comparison, curves, ranked, setting
 
 DIGITS = "examples/digits"
@@ -208,15 +210,47 @@ def test_only_finished_experiments_of_this_pipeline_are_compared(
     history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     states = {"wide": "Success", "elsewhere": None, "q1": "Queued", "q2": "Queued", "r": "Running", "f": "Failed"}
-    rows = [{"Experiment": name, "rev": name, "typ": "branch_commit", "State": state} for name, state in states.items()]
+    told = [("wide", "Running"), *states.items()]  # it ends while DVC collects
+    rows = [{"Experiment": name, "rev": name, "typ": "branch_commit", "State": state} for name, state in told]
     head = {"Experiment": None, "rev": "main", "typ": "baseline", "State": None}
-    monkeypatch.setattr("dvc.api.exp_show", lambda: [head, *rows])
+    gone = NotDvcRepoError("directory 'tmp/.dvc' does not exist")
+    answers = iter([gone, gone, [head, *rows]])
+    monkeypatch.setattr("dvc.api.exp_show", lambda: raised_or(next(answers)))
+    monkeypatch.setattr("pipeline.commands.compare.PAUSE", 0)
     monkeypatch.chdir(history)
     main(None, tmp_path / "page.html")
     out, err = capsys.readouterr()
     assert out == f"HEAD, wide: {tmp_path / 'page.html'}\n"
-    told = "skipped: elsewhere (its dvc.lock here is that of HEAD); q1, q2 (queued); r (running); f (failed)\n"
-    assert err == told
+    skipped = "skipped: elsewhere (its dvc.lock here is that of HEAD); q1, q2 (queued); r (running); f (failed)\n"
+    assert err == skipped
+
+
+def raised_or(answer: Any) -> Any:
+    """The answer, raised if it is an error."""
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+@needs_git
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            "directory 'tmp/.dvc' does not exist",
+            "for running whose directory 'tmp/.dvc' does not exist; see dvc queue status",
+        ),
+        ("you are not inside of a DVC repository", "you are not inside of a DVC repository"),
+    ],
+)
+def test_what_dvc_keeps_failing_with_is_one_line(
+    history: Path, monkeypatch: pytest.MonkeyPatch, error: str, told: str
+) -> None:
+    monkeypatch.setattr("dvc.api.exp_show", lambda: raised_or(NotDvcRepoError(error)))
+    monkeypatch.setattr("pipeline.commands.compare.PAUSE", 0)
+    monkeypatch.chdir(history)
+    with pytest.raises(PipelineError, match=told):
+        experiments({})
 
 
 @pytest.mark.slow
