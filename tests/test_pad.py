@@ -2,14 +2,13 @@
 
 import base64
 import io
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import CHROMIUM, DRIVER, Browser, browsing
+from browser import Browser
 from drawings import SHAPES, STYLES, strokes
 from nets import DEEP, LENET, STACKS, TEXTBOOK, a_file, a_net, a_stack, loaded, truth
 from PIL import Image
@@ -25,7 +24,7 @@ from pipeline.nn.losses import softmax
 from pipeline.report.metrics import Answers
 from pipeline.report.page import page
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
 
 NETS = {
     **{f"random layers {seed}": {"layers": a_stack(seed)} for seed in range(STACKS)},
@@ -38,15 +37,6 @@ NETS = {
 }
 
 HAND = STYLES["finger"]._replace(height=1.0, slant=0.1)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if not (CHROMIUM and DRIVER):
-        missing = "THE REPORT IS NOT TESTED IN A BROWSER: on Debian, apt-get install chromium chromium-driver"
-        pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
-    with browsing(tmp_path_factory.mktemp("profile")) as browser:
-        yield browser
 
 
 def report(folder: Path, names: Sequence[str] = "0123456789", **net) -> tuple[Path, Path]:
@@ -305,37 +295,25 @@ def test_commands_are_copied_or_left_selected_for_the_keys(browser, tmp_path, cl
     assert text in (None, selected)
 
 
-def on_a_phone(browser: Browser, html: Path, script: str) -> object:
-    """What `script` returns in a window of 390 x 844."""
-    browser.emulate("setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=1, mobile=True)
-    try:
-        browser.open(html)
-        return browser.run(script)
-    finally:
-        browser.emulate("clearDeviceMetricsOverride")
-
-
+LOOK = """const box = (selector) => document.querySelector(selector).getBoundingClientRect();
+const all = (selector) => [...document.querySelectorAll(selector)].filter((one) => one.offsetParent);
+const pad = box("#canvas"), answer = box("#answer"), chart = box(".chart");
+return {
+    wider: all("main *").filter((one) => one.getBoundingClientRect().right > innerWidth + 1).map((one) => one.id),
+    pad: pad.top, beside: answer.left >= pad.right && answer.bottom <= pad.bottom,
+    text: parseFloat(getComputedStyle(document.querySelector(".chart text")).fontSize) * chart.width / 640,
+    small: all("button, .button, nav a, summary").filter(
+        (one) => one.getBoundingClientRect().height < 40 || one.getBoundingClientRect().width < 40).length,
+};"""
 FASHION = DATASETS["fashion-mnist"].class_names
 
 
 @pytest.mark.parametrize("names", ["0123456789", FASHION])
 def test_on_a_phone_nothing_is_cut_small_or_below_the_answer(browser, tmp_path, names):
     (html := tmp_path / "report.html").write_text(a_page((28, 28), names, layers=LENET))
-    found = on_a_phone(
-        browser,
-        html,
-        """const box = (selector) => document.querySelector(selector).getBoundingClientRect();
-        const all = (selector) => [...document.querySelectorAll(selector)].filter((one) => one.offsetParent);
-        const pad = box("#canvas"), answer = box("#answer"), chart = box(".chart");
-        return {
-            wider: all("main *").filter((one) => one.getBoundingClientRect().right > innerWidth + 1)
-                .map((one) => one.outerHTML),
-            pad: pad.top, beside: answer.left >= pad.right && answer.bottom <= pad.bottom,
-            text: parseFloat(getComputedStyle(document.querySelector(".chart text")).fontSize) * chart.width / 640,
-            small: all("button, .button, nav a, summary").filter(
-                (one) => one.getBoundingClientRect().height < 40 || one.getBoundingClientRect().width < 40).length,
-        };""",
-    )
+    with browser.emulating(390, 844):
+        browser.open(html)
+        found = browser.run(LOOK)
     assert found["wider"] == []
     assert found["pad"] < 250  # of 844
     assert found["beside"]

@@ -42,7 +42,7 @@ def comparison(runs: Sequence[Run], skipped: str = "") -> bytes:
         "chart": f'<div class="lines">{svg(chart(runs))}</div>',
         "style": template("page.css") + "".join(looks(len(runs))),
     }
-    return filled("compare.html", parts).encode(errors="replace")
+    return filled("comparison.html", parts).encode(errors="replace")
 
 
 def looks(count: int) -> Iterator[str]:
