@@ -20,7 +20,7 @@ help: ## this list
 
 setup: .venv/.ready ## install the pinned packages into .venv, once
 
-extras: .venv/.extras ## install what only exports and the fuzzer need
+extras: .venv/.extras ## install what only exports, the fuzzer and the tests with axe-core (by npm, if it is there) need
 
 demo: setup ## the whole pipeline on the bundled digits, without network: metrics and pictures
 	@$(RUN) python -m dvc repro $(DIGITS)/dvc.yaml
@@ -106,6 +106,7 @@ clean: ## remove .venv and the tools' caches; data and DVC's cache stay
 	@git rev-parse --git-dir >/dev/null 2>&1 || $(BIN)/python -m dvc config --local core.no_scm true
 	@touch $@
 
-.venv/.extras: .venv/.ready requirements-export.txt requirements-fuzz.txt
+.venv/.extras: .venv/.ready requirements-export.txt requirements-fuzz.txt tests/axe/package-lock.json
 	@$(INSTALL) --require-hashes -r requirements-export.txt -r requirements-fuzz.txt
+	@if command -v npm >/dev/null; then npm ci --prefix tests/axe --ignore-scripts --no-audit --no-fund --loglevel error >/dev/null; fi
 	@touch $@

@@ -28,14 +28,9 @@ Point = tuple[float, float]
 class Browser:
     """One window."""
 
-    def __init__(self, url: str, profile: Path, dark: bool = False) -> None:
+    def __init__(self, url: str, profile: Path) -> None:
         self.url = url
-        # headless chromium prefers what blink's setting says: 0 is dark, 1 is light
-        switches = [
-            *SWITCHES.split(),
-            f"--user-data-dir={profile}",
-            f"--blink-settings=preferredColorScheme={0 if dark else 1}",
-        ]
+        switches = [*SWITCHES.split(), f"--user-data-dir={profile}"]
         wanted = {
             "browserName": "chrome",
             "goog:chromeOptions": {"binary": CHROMIUM, "args": switches},
@@ -88,9 +83,27 @@ class Browser:
         down, up = {"type": "pointerDown", "button": 0}, {"type": "pointerUp", "button": 0}
         self.act("pointer", pointer, [moves[0], down, *moves[1:], up], parameters={"pointerType": pointer})
 
-    def press(self, keys: str) -> None:
-        """Press and release each key, in WebDriver's characters."""
-        self.act("key", "key", [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")])
+    def press(self, keys: str, held: str = "") -> None:
+        """Press and release each key, in WebDriver's characters, while those of `held` are down."""
+        pressed = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
+        down, up = ([{"type": kind, "value": key} for key in held] for kind in ("keyDown", "keyUp"))
+        self.act("key", "key", [*down, *pressed, *up])
+
+    @contextlib.contextmanager
+    def emulating(self, width: int, height: int, scheme: str = "light") -> Iterator[None]:
+        """A window of another size, a phone's if it is narrow, for somebody who prefers the light or the dark."""
+        screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.emulate("setDeviceMetricsOverride", **screen)
+        self.emulate("setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        try:
+            yield
+        finally:
+            self.emulate("clearDeviceMetricsOverride")
+            self.emulate("setEmulatedMedia", features=[])
+
+    def emulate(self, what: str, **how: object) -> None:
+        """One command of the DevTools protocol (domain Emulation)."""
+        self.ask("POST", "/goog/cdp/execute", {"cmd": f"Emulation.{what}", "params": how})
 
     def complaints(self) -> list[str]:
         """What the page wrote to its console, errors included."""
@@ -109,14 +122,14 @@ class Browser:
 
 
 @contextlib.contextmanager
-def browsing(profile: Path, dark: bool = False) -> Iterator[Browser]:
+def browsing(profile: Path) -> Iterator[Browser]:
     """A browser of its own, closed afterwards."""
     with subprocess.Popen([str(DRIVER), "--port=0"], stdout=subprocess.PIPE, text=True) as driver:
         assert driver.stdout
         line = next(line for line in driver.stdout if "started successfully" in line)
         browser = None
         try:
-            browser = Browser(f"http://127.0.0.1:{line.split()[-1].rstrip('.')}", profile, dark)
+            browser = Browser(f"http://127.0.0.1:{line.split()[-1].rstrip('.')}", profile)
             yield browser
         finally:
             if browser:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browser import CHROMIUM, DRIVER, Browser, browsing
 from by_hand import all_stages
 from fault_server import serving
 from fetching import Authority
@@ -49,6 +50,14 @@ def mnist_mirror() -> Iterator[str]:
     need(MNIST.is_dir(), MNIST_ITSELF)
     with serving_folder(MNIST) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A window of a real browser."""
+    need(CHROMIUM and DRIVER, "the pages in a browser: on Debian, apt-get install chromium chromium-driver")
+    with browsing(tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
 
 
 @pytest.fixture

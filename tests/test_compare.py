@@ -7,16 +7,21 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 from clone import ROOT, Clone
+from dvc.exceptions import NotDvcRepoError
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from pipeline.base.errors import PipelineError
 from pipeline.base.text import columns
-from pipeline.commands.compare import main
-from pipeline.report.comparison import Run, comparison, curves, ranked, setting
+from pipeline.commands.compare import experiments, main
+from pipeline.report.comparison import Run, chart, comparison, curves, ranked, setting
 
 DIGITS = "examples/digits"
 
@@ -32,7 +37,7 @@ def a_run(name: str, metrics: Mapping[str, object] = METRICS, **params: object) 
 
 def test_only_parameters_that_differ_are_shown() -> None:
     page = comparison([a_run("HEAD", seed=1), a_run("other", seed=2)]).decode()
-    assert "<tr><th>seed</th><td>1</td><td>2</td></tr>" in page
+    assert '<tr><th scope="row">seed</th><td>1</td><td>2</td></tr>' in page
     assert "train.hidden" not in page
 
 
@@ -76,6 +81,28 @@ def test_the_chart_leaves_out_the_rise_that_all_runs_share() -> None:
     assert [epoch for epoch, _ in lines["l"]] == [2.0, 3.0]
 
 
+@given(st.lists(st.lists(st.floats(0, 1), min_size=1, max_size=4), min_size=1, max_size=4))
+@example([[1.0], [1.0]])
+@example([[0.0], [1.0]])
+@example([[0.78], [0.9947]])
+def test_any_accuracies_are_charted_between_two_marks(accuracies: list[list[float]]) -> None:
+    drawn = chart([Run(str(i), {}, {}, {"epoch": [*range(len(a))], "held_out": a}) for i, a in enumerate(accuracies)])
+    marks, heights = drawn.ticks()[1], [y for points in drawn.lines.values() for _, y in points]
+    assert marks == sorted(set(marks))
+    assert 2 <= len(marks) <= 24
+    assert marks[0] <= min(heights)
+    assert max(heights) <= marks[-1]
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "written"),
+    [((0.78, 0.9947), "50% 80% 90% 95% 98% 99% 99.5%"), ((0.925, 0.946), "92% 93% 94% 95%")],
+)
+def test_the_marks_of_the_chart_are_round_accuracies(accuracies: tuple[float], written: str) -> None:
+    drawn = chart([Run(str(a), {}, {}, {"epoch": [1.0], "held_out": [a]}) for a in accuracies])
+    assert " ".join(drawn.write(y) for y in drawn.ticks()[1]) == written
+
+
 def test_columns_are_read_by_name() -> None:
     content = b"epoch,train\n0,0.5\n1,0.75\n"
     assert columns(content, Path("x.csv"), ["epoch"], "") == {"epoch": [0.0, 1.0], "train": [0.5, 0.75]}
@@ -103,6 +130,7 @@ BROKEN = {
     "json": ("data/evaluation/metrics.json", "<<<<<<< HEAD\n", "is no JSON"),
     "metrics": ("data/evaluation/metrics.json", "{}", "accuracy: Field required"),
     "curve": ("data/model/accuracy.csv", "epoch\n1\n", "no column held_out"),
+    "share": ("data/model/accuracy.csv", "epoch,held_out\n1,94.5\n", "not from 0 to 1"),
 }
 
 
@@ -155,7 +183,9 @@ def test_what_is_broken_is_named_with_its_reason_and_the_rest_compared(
         assert reason in err
     assert "nowhere (unknown Git revision" in err
     assert "HEAD:params.yaml (a file or a folder, no commit)" in err
-    assert "<td>é</td>" in (tmp_path / "page.html").read_text("utf-8")
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "<td>é</td>" in page
+    assert "Not compared: anchor (" in page
 
 
 @needs_git
@@ -170,7 +200,9 @@ def test_a_commit_that_was_never_run_says_so(
 
 def test_settings_are_shown_as_params_yaml_has_them() -> None:
     assert setting(["affine 20", "tanh", "affine"]) == "[affine 20, tanh, affine]"
-    assert [setting(value) for value in (1e-5, "sgd", "")] == ["1e-05", "sgd", ""]
+    values = (1e-5, "sgd", "", True, date(2026, 1, 2), {date(2026, 1, 2): 1})
+    assert [setting(value) for value in values[:5]] == ["1e-05", "sgd", "", "true", "2026-01-02"]
+    assert "2026" in setting(values[5])
 
 
 @needs_git
@@ -178,15 +210,47 @@ def test_only_finished_experiments_of_this_pipeline_are_compared(
     history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     states = {"wide": "Success", "elsewhere": None, "q1": "Queued", "q2": "Queued", "r": "Running", "f": "Failed"}
-    rows = [{"Experiment": name, "rev": name, "typ": "branch_commit", "State": state} for name, state in states.items()]
+    told = [("wide", "Running"), *states.items()]  # it ends while DVC collects
+    rows = [{"Experiment": name, "rev": name, "typ": "branch_commit", "State": state} for name, state in told]
     head = {"Experiment": None, "rev": "main", "typ": "baseline", "State": None}
-    monkeypatch.setattr("dvc.api.exp_show", lambda: [head, *rows])
+    gone = NotDvcRepoError("directory 'tmp/.dvc' does not exist")
+    answers = iter([gone, gone, [head, *rows]])
+    monkeypatch.setattr("dvc.api.exp_show", lambda: raised_or(next(answers)))
+    monkeypatch.setattr("pipeline.commands.compare.PAUSE", 0)
     monkeypatch.chdir(history)
     main(None, tmp_path / "page.html")
     out, err = capsys.readouterr()
     assert out == f"HEAD, wide: {tmp_path / 'page.html'}\n"
-    told = "skipped: elsewhere (its dvc.lock here is that of HEAD); q1, q2 (queued); r (running); f (failed)\n"
-    assert err == told
+    skipped = "skipped: elsewhere (its dvc.lock here is that of HEAD); q1, q2 (queued); r (running); f (failed)\n"
+    assert err == skipped
+
+
+def raised_or(answer: Any) -> Any:
+    """The answer, raised if it is an error."""
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+@needs_git
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            "directory 'tmp/.dvc' does not exist",
+            "for running whose directory 'tmp/.dvc' does not exist; see dvc queue status",
+        ),
+        ("you are not inside of a DVC repository", "you are not inside of a DVC repository"),
+    ],
+)
+def test_what_dvc_keeps_failing_with_is_one_line(
+    history: Path, monkeypatch: pytest.MonkeyPatch, error: str, told: str
+) -> None:
+    monkeypatch.setattr("dvc.api.exp_show", lambda: raised_or(NotDvcRepoError(error)))
+    monkeypatch.setattr("pipeline.commands.compare.PAUSE", 0)
+    monkeypatch.chdir(history)
+    with pytest.raises(PipelineError, match=told):
+        experiments({})
 
 
 @pytest.mark.slow
@@ -207,7 +271,7 @@ def test_a_commit_and_its_experiments_are_compared(tmp_path: Path) -> None:
     assert set(done.stdout.split(": ")[0].split(", ")) == {"HEAD", "wide"}
     assert done.stderr == "skipped: later (queued)\n"
     page = (clone.folder / "data/compare.html").read_text()
-    assert re.search("<tr><th>train.seed</th>(<td>1</td><td>2</td>|<td>2</td><td>1</td>)</tr>", page)
+    assert re.search('<tr><th scope="row">train.seed</th>(<td>1</td><td>2</td>|<td>2</td><td>1</td>)</tr>', page)
 
 
 @pytest.mark.slow

@@ -2,18 +2,18 @@
 
 import base64
 import io
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import CHROMIUM, DRIVER, Browser, browsing
+from browser import Browser
 from drawings import SHAPES, STYLES, strokes
 from nets import DEEP, LENET, STACKS, TEXTBOOK, a_file, a_net, a_stack, loaded, truth
 from PIL import Image
 from test_page import CURVES
+from test_page import report as a_page
 
 from pipeline.commands.predict import look
 from pipeline.datasets.arrays import Split
@@ -24,7 +24,7 @@ from pipeline.nn.losses import softmax
 from pipeline.report.metrics import Answers
 from pipeline.report.page import page
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
 
 NETS = {
     **{f"random layers {seed}": {"layers": a_stack(seed)} for seed in range(STACKS)},
@@ -37,15 +37,6 @@ NETS = {
 }
 
 HAND = STYLES["finger"]._replace(height=1.0, slant=0.1)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if not (CHROMIUM and DRIVER):
-        missing = "THE REPORT IS NOT TESTED IN A BROWSER: on Debian, apt-get install chromium chromium-driver"
-        pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
-    with browsing(tmp_path_factory.mktemp("profile")) as browser:
-        yield browser
 
 
 def report(folder: Path, names: Sequence[str] = "0123456789", **net) -> tuple[Path, Path]:
@@ -209,25 +200,130 @@ def test_a_picture_from_a_file_is_answered_like_a_drawing(browser, tmp_path, pap
     np.testing.assert_allclose(said, expected, atol=0.02)
 
 
-def test_what_is_no_picture_is_said_to_be_none(browser, tmp_path):
+def test_what_is_no_picture_is_said_to_be_none_and_clears_the_old_answer(browser, tmp_path):
     browser.open(report(tmp_path)[0])
+    draw(browser, 4)
     (tmp_path / "notes.png").write_text("no picture")
     browser.choose("#file", tmp_path / "notes.png")
-    for _ in range(50):
-        if said := browser.run('return document.getElementById("said").textContent'):
-            break
-    assert said == "That is no picture."
+    said = browser.wait(
+        'const { textContent } = document.getElementById("sure"); return textContent[0] === "n" && textContent'
+    )
+    assert said == "notes.png is no picture that this browser can read; save it as PNG or JPEG."
+    assert browser.run('return [pad.probabilities, document.getElementById("answer").textContent]') == [None, "?"]
+    assert np.asarray(drawn(browser)).min() == 255
 
 
-def test_nothing_is_wider_than_a_phone(browser, tmp_path):
+HANDED = """const data = new DataTransfer();
+if (arguments[1]) {
+    const bytes = Uint8Array.from(atob(arguments[1]), (letter) => letter.charCodeAt(0));
+    data.items.add(new File([bytes], "five.png", {type: "image/png"}));
+} else data.setData("text/plain", "five");
+const how = {bubbles: true, cancelable: true, dataTransfer: data, clipboardData: data};
+document.body.dispatchEvent(arguments[0] === "drop" ? new DragEvent("drop", how) : new ClipboardEvent("paste", how));
+"""
+
+
+@pytest.mark.parametrize("way", ["drop", "paste"])
+def test_a_picture_can_be_dropped_and_pasted(browser, tmp_path, way):
     browser.open(report(tmp_path)[0])
-    browser.ask("POST", "/window/rect", {"width": 390, "height": 844})
-    widths = browser.run("return [document.documentElement.scrollWidth, window.innerWidth]")
-    browser.ask("POST", "/window/rect", {"width": 1280, "height": 1000})
-    assert widths[0] <= widths[1]
+    draw(browser, 5)
+    five, expected = drawn(browser), browser.run("return pad.probabilities")
+    five.save(file := io.BytesIO(), "PNG")
+    browser.run("document.getElementById('clear').click()")
+    browser.run(HANDED, way, None)
+    assert browser.run('return document.getElementById("said").textContent') == "That holds no picture file."
+    browser.run(HANDED, way, base64.b64encode(file.getvalue()).decode())
+    np.testing.assert_allclose(browser.wait("return pad.probabilities"), expected, atol=0.02)
 
 
-def test_it_prints_on_few_sheets(browser, tmp_path):
+def test_strokes_clearing_and_pictures_are_taken_back(browser, tmp_path):
     browser.open(report(tmp_path)[0])
+    seen = []
+    for way in ([(-40, -80), (-40, 80)], [(40, -80), (40, 80)]):
+        seen.append(browser.run("return pad.probabilities"))
+        browser.drag("#canvas", way)
+    seen.append(browser.run("return pad.probabilities"))
+    browser.run("document.getElementById('clear').click()")
+    assert seen[0] is None
+    assert seen[1] != seen[2]
+    for step, expected in enumerate([*reversed(seen), None]):  # one more than there is to take back
+        if step:
+            browser.press("z", held="\ue009")  # the control key
+        else:
+            browser.run("document.getElementById('undo').click()")
+        assert browser.run("return pad.probabilities") == expected
+
+
+def test_a_second_finger_draws_nothing(browser, tmp_path):
+    browser.open(report(tmp_path)[0])
+    lines = []
+    for palm in (False, True):
+        browser.run(
+            """document.getElementById("clear").click();
+            const canvas = document.getElementById("canvas"), box = canvas.getBoundingClientRect();
+            canvas.setPointerCapture = () => {};
+            for (const [type, pointerId, x, y] of arguments[0]) canvas.dispatchEvent(new PointerEvent(
+                type, {pointerId, clientX: box.left + x, clientY: box.top + y, bubbles: true}));""",
+            [
+                ("pointerdown", 1, 100, 50),
+                *[(kind, 2, 250, 250) for kind in ("pointerdown", "pointermove", "pointerup") if palm],
+                ("pointermove", 1, 100, 250),
+                ("pointerup", 1, 100, 250),
+            ],
+        )
+        lines.append(np.asarray(drawn(browser)))
+    np.testing.assert_array_equal(*lines)
+    assert lines[0].min() == 0
+
+
+@pytest.mark.parametrize(
+    ("clipboard", "said"),
+    [
+        ("{writeText: async (text) => { window.copied = text; }}", "Copied"),
+        ("{writeText: async () => { throw Error(); }}", "Press Ctrl+C"),
+        ("undefined", "Press Ctrl+C"),
+    ],
+)
+def test_commands_are_copied_or_left_selected_for_the_keys(browser, tmp_path, clipboard, said):
+    browser.open(report(tmp_path)[0])
+    browser.run(f"Object.defineProperty(navigator, 'clipboard', {{value: {clipboard}}})")
+    browser.ask("POST", f"/element/{browser.find('#copy')}/click", {})
+    assert browser.wait(f"return document.getElementById('copy').textContent === '{said}'")
+    text, selected = browser.run("return [window.copied, getSelection().toString()]")
+    assert (text is not None) == (said == "Copied")
+    assert "python -m pipeline.download" in selected
+    assert text in (None, selected)
+
+
+LOOK = """const box = (selector) => document.querySelector(selector).getBoundingClientRect();
+const all = (selector) => [...document.querySelectorAll(selector)].filter((one) => one.offsetParent);
+const pad = box("#canvas"), answer = box("#answer"), chart = box(".chart");
+return {
+    wider: all("main *").filter((one) => one.getBoundingClientRect().right > innerWidth + 1).map((one) => one.id),
+    pad: pad.top, beside: answer.left >= pad.right && answer.bottom <= pad.bottom,
+    text: parseFloat(getComputedStyle(document.querySelector(".chart text")).fontSize) * chart.width / 640,
+    small: all("button, .button, nav a, summary").filter(
+        (one) => one.getBoundingClientRect().height < 40 || one.getBoundingClientRect().width < 40).length,
+};"""
+FASHION = DATASETS["fashion-mnist"].class_names
+
+
+@pytest.mark.parametrize("names", ["0123456789", FASHION])
+def test_on_a_phone_nothing_is_cut_small_or_below_the_answer(browser, tmp_path, names):
+    (html := tmp_path / "report.html").write_text(a_page((28, 28), names, layers=LENET))
+    with browser.emulating(390, 844):
+        browser.open(html)
+        found = browser.run(LOOK)
+    assert found["wider"] == []
+    assert found["pad"] < 250  # of 844
+    assert found["beside"]
+    assert found["text"] >= 11
+    assert found["small"] == 0
+
+
+@pytest.mark.parametrize(("names", "units"), [("0123456789", 4), (FASHION, 100)])
+def test_it_prints_on_two_sheets(browser, tmp_path, names, units):
+    (html := tmp_path / "report.html").write_text(a_page((28, 28), names, units=units, layers=LENET))
+    browser.open(html)
     sheets = base64.b64decode(browser.ask("POST", "/print", {}))
-    assert 1 <= len(re.findall(rb"/Type\s*/Page\b", sheets)) <= 5
+    assert len(re.findall(rb"/Type\s*/Page\b", sheets)) == 2

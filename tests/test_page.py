@@ -3,7 +3,6 @@
 import base64
 import io
 import itertools
-import json
 import re
 import shlex
 import subprocess
@@ -15,24 +14,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 from by_hand import ROOT, must
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from nets import LENET, SIGMOID, a_net
 from PIL import Image
 
 from pipeline.nn.layers import LAYERS
+from pipeline.params import parse, read_yaml
 from pipeline.report import bitmap
 from pipeline.report.chart import Chart, accuracies, svg, thinned, ticks
+from pipeline.report.made import STANDARD, commands, flow
 from pipeline.report.metrics import Answers, worst_mistakes
-from pipeline.report.page import MOST_WEIGHTS, commands, page, script, template
+from pipeline.report.page import MOST_WEIGHTS, page, script, template
 
 CURVES = {"epoch": [0.0, 1.0, 2.0], "train": [0.1, 0.8, 0.9], "held_out": [0.1, 0.7, 0.8], "loss": [2.3, 1.1, 0.5]}
 
 
-def report(shape=(8, 8), names="0123456789", count=60, units=12, mistakes=25, layers=SIGMOID) -> str:
+def report(shape=(8, 8), names="0123456789", count=60, units=12, mistakes=24, layers=SIGMOID) -> str:
     rng = np.random.default_rng(0)
     weights, about = a_net(layers, shape)
     about["data"]["class_names"] = list(names)
+    standard = {key.removeprefix("train."): value for key, value in STANDARD.items() if key.startswith("train.")}
+    about["params"] = standard | {"layers": layers}
     labels, shares = rng.integers(0, len(names), count), rng.dirichlet(np.ones(len(names)), count)
     answers = Answers(rng.random((count, *shape)), labels, shares, list(names), 0.5)
     worst = worst_mistakes(labels, shares, mistakes)
@@ -121,7 +124,7 @@ def test_text_stands_out_from_its_background_by_day_by_night_and_on_paper():
 
 
 def test_the_page_says_what_the_layers_are():
-    assert "Its layers: conv 6 5 2, tanh, mean_pool 2, conv 16 5" in report((28, 28), layers=LENET)
+    assert "layers: conv 6 5 2, tanh, mean_pool 2, conv 16 5" in report((28, 28), layers=LENET)
 
 
 def test_the_pad_has_every_layer():
@@ -139,12 +142,47 @@ def test_names_are_text_whatever_they_hold():
     assert script("</script>") == '"\\u003c/script>"'
 
 
+@pytest.mark.parametrize(
+    ("names", "skill"), [("0123456789", "read handwritten digits"), ("abc", "tell 3 classes apart")]
+)
+def test_the_page_first_says_what_it_is_about(names, skill):
+    text = report(names=names)
+    said = re.sub(r"(<[^>]+>|\s)+", " ", text[text.index("</h1>") : text.index("</header>")]).strip()
+    assert re.fullmatch(rf"A neural net learned to {skill} from .+\. It gets \d+\.\d\d% of 60 new images right\.", said)
+
+
+@pytest.mark.parametrize(("names", "upright"), [("0123456789", 0), (["bag", "coat"], 2)])
+def test_long_names_above_the_confusion_matrix_stand_upright(names, upright):
+    assert report(names=names).count('class="upright"') == upright
+
+
+def test_commands_name_only_what_the_projects_parameters_do_not_say():
+    _, about = a_net(STANDARD["train.layers"])
+    about["data"]["name"] = "mnist"
+    about["params"] = {key: STANDARD[f"train.{key}"] for key in about["params"]} | {"seed": 7, "future": 1}
+    told = [shlex.split(line)[3:] for line in commands(about)]
+    assert told == [[], [], ["-S", "train.seed=7", "-S", "train.future=1"], []]
+
+
+def test_the_standard_parameters_are_those_of_the_project():
+    sections = read_yaml(ROOT / "params.yaml")
+    found = {f"{section}.{key}": value for section, values in sections.items() for key, value in values.items()}
+    assert found == found | STANDARD
+
+
+@given(st.lists(st.from_regex(r"[a-z_]{2,9}( -?[0-9.e]{1,5})*", fullmatch=True)))
+@example(["null"])
+@example(["a 1: b", "c # d"])
+def test_a_list_of_words_reads_back_as_it_was(words):
+    assert parse(flow(words)) == words
+
+
 @pytest.mark.parametrize("value", ["$(touch x)", "a b", "'; touch x; '", "`touch x`", ["affine 50", "affine"]])
 def test_a_shell_takes_what_a_model_file_says_as_one_word(value):
     _, about = a_net()
     about["params"]["seed"] = value
     words = shlex.split(commands(about)[2])
-    written = value if isinstance(value, str) else json.dumps(value)
+    written = value if isinstance(value, str) else "[affine 50, affine]"
     assert words[-2:] == ["-S", f"train.seed={written}"]
 
 

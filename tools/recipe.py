@@ -15,14 +15,13 @@ from typing import Any
 from pipeline.base.errors import PipelineError, reports_errors
 from pipeline.base.files import write_bytes
 from pipeline.params import is_unknown, read_yaml
-from pipeline.report.page import yaml
+from pipeline.report.made import flow
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results.csv"
 MODELS = ROOT / "data" / "recipes"  # of each recipe and seed: its model, and its page
 HEADER = ("recipe", "arithmetic", "seed", "accuracy", "crops_accuracy", "cpu_seconds", "sha256", "settings")
 RECIPES = {path.stem: path for path in sorted((ROOT / "recipes").glob("*.yaml"))}
-QUOTE = '"'  # which no word of a recipe needs, and a person does not type
 MADE = ("model/weights.npz", *(f"evaluation/{name}" for name in ("report.html", "metrics.json", "model.json")))
 
 
@@ -48,11 +47,7 @@ def settings(name: str, arithmetic: str = "") -> list[str]:
     sections = read_yaml(RECIPES[name])
     if arithmetic and arithmetic != sections["train"].get("arithmetic", "exact"):
         sections["train"]["arithmetic"] = arithmetic
-    return [
-        f"{section}.{key}={yaml(value).replace(QUOTE, '')}"
-        for section, keys in sections.items()
-        for key, value in keys.items()
-    ]
+    return [f"{section}.{key}={flow(value)}" for section, keys in sections.items() for key, value in keys.items()]
 
 
 def dvc(*arguments: str, **how: Any) -> str:

@@ -1,6 +1,7 @@
 """Not a stage: several runs side by side, from what git and DVC remember of them."""
 
 import subprocess
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -13,6 +14,8 @@ from pipeline.report.comparison import Run, comparison, ranked
 
 FILES = [Path(file) for file in ("params.yaml", "data/evaluation/metrics.json", "data/model/accuracy.csv")]
 REMAKE = "run dvc repro there"
+DONE = (None, "Success")  # states of experiments that can be compared
+TRIES, PAUSE = 20, 0.5  # seconds between two questions to DVC
 
 
 @reports_errors
@@ -42,7 +45,7 @@ def main(
     told = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in skipped.items())
     if not runs:
         raise PipelineError(f"nothing to compare: {told}; name other revisions.")
-    write_bytes(out, comparison(runs))
+    write_bytes(out, comparison(runs, told))
     typer.echo(printable(f"{', '.join(run.name for run in ranked(runs))}: {out}"))
     if skipped:
         typer.echo(f"skipped: {one_line(told)}", err=True)
@@ -52,21 +55,41 @@ def main(
 
 def experiments(skipped: dict[str, list[str]]) -> dict[str, str]:
     """The last commit and those of its experiments that ran this folder's pipeline: by name, the revision."""
-    from dvc.api import exp_show
-
     git("rev-parse", "HEAD")  # where there is no repository, DVC says so in hundreds of lines
     chosen = {"HEAD": "HEAD"}
-    for row in ask(exp_show):
+    rows = [row for row in ask(shown) if row["typ"] != "baseline"]
+    done = {row["Experiment"] for row in rows if row["State"] in DONE}
+    for row in rows:
         name, revision = row["Experiment"] or row["rev"], row["rev"]
-        if row["typ"] == "baseline":
-            continue
-        if row["State"] not in (None, "Success"):
-            skipped[row["State"].lower()].append(name)
+        if row["State"] not in DONE:
+            if name not in done:  # for a moment after its end, DVC lists an experiment as running, too
+                skipped[row["State"].lower()].append(name)
         elif git("diff", "--name-only", "HEAD", revision, "--", "dvc.lock"):
             chosen[name] = revision
         else:
             skipped["its dvc.lock here is that of HEAD"].append(name)
     return chosen
+
+
+def shown() -> list[dict[str, Any]]:
+    """DVC's table of experiments. Raises PipelineError where a running one's folder stays missing.
+
+    While an experiment begins or ends, DVC fails for some seconds, because its folder is not there.
+    """
+    from dvc.api import exp_show
+    from dvc.exceptions import NotDvcRepoError
+
+    for _ in range(TRIES):
+        try:
+            return list(exp_show())
+        except NotDvcRepoError as error:
+            if "does not exist" not in str(error):
+                raise
+            missing = error
+            time.sleep(PAUSE)
+    raise PipelineError(
+        f"DVC takes an experiment for running whose {missing}; see dvc queue status, or name revisions."
+    )
 
 
 def read_run(name: str, revision: str) -> Run:
@@ -79,12 +102,10 @@ def read_run(name: str, revision: str) -> Run:
 
     here = PurePosixPath(git("rev-parse", "--show-prefix"))
     params, metrics, curves = (ask(read, str(here / file), rev=revision, mode="rb") for file in FILES)
-    return Run(
-        name,
-        flat(sections(params, FILES[0])),
-        read_json(metrics, FILES[1], Metrics, REMAKE),
-        columns(curves, FILES[2], ["epoch", "held_out"], REMAKE),
-    )
+    table = columns(curves, FILES[2], ["epoch", "held_out"], REMAKE)
+    if not all(0 <= accuracy <= 1 for accuracy in table["held_out"]):
+        raise PipelineError(f"{FILES[2]} has an accuracy that is not from 0 to 1; {REMAKE}.")
+    return Run(name, flat(sections(params, FILES[0])), read_json(metrics, FILES[1], Metrics, REMAKE), table)
 
 
 def flat(params: dict[str, Any]) -> dict[str, Any]:

@@ -12,25 +12,29 @@ from typing import NamedTuple
 Points = Sequence[tuple[float, float]]
 
 WIDTH, HEIGHT = 640, 320
-LEFT, RIGHT, TOP, BOTTOM = 56, 26, 12, 40
+LEFT, RIGHT, TOP, BOTTOM = 64, 40, 14, 56
 TICKS = 5  # about
 LEAST = 1e-6  # of the values: what differs less is drawn as the same
 MOST_POINTS = 400  # of the loss
 
 
 class Chart(NamedTuple):
-    """Lines by name through points (x, y); labels of the axes; how to write y; whether y begins at 0."""
+    """Lines by name through points (x, y); labels of the axes; how to write y; whether y begins at 0.
+
+    marks: what is written along y, where round numbers would not do.
+    """
 
     title: str
     lines: Mapping[str, Points]
     labels: tuple[str, str]
     write: Callable[[float], str]
     zero: bool = False
+    marks: Sequence[float] = ()
 
     def ticks(self) -> tuple[list[float], list[float]]:
         """What is written along x and along y; each axis reaches from its first to its last tick."""
         x, y = zip(*(point for points in self.lines.values() for point in points), strict=True)
-        return ticks(min(x), max(x)), ticks(0.0 if self.zero else min(y), max(y))
+        return ticks(min(x), max(x)), list(self.marks) or ticks(0.0 if self.zero else min(y), max(y))
 
 
 def accuracies(curves: Mapping[str, Sequence[float]], held_out: str) -> Chart:
@@ -60,8 +64,8 @@ def svg(chart: Chart) -> str:
         at = f"{down(y):.1f}"
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at}" y2="{at}"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{at}" dy="0.32em" text-anchor="end">{escape(chart.write(y))}</text>')
-    parts += [f'<text x="{across(x):.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{x:,g}</text>' for x in xs]
-    parts.append(f'<text x="{(LEFT + WIDTH) // 2}" y="{HEIGHT - 4}" text-anchor="middle">{below}</text>')
+    parts += [f'<text x="{across(x):.1f}" y="{HEIGHT - BOTTOM + 22}" text-anchor="middle">{x:,g}</text>' for x in xs]
+    parts.append(f'<text x="{(LEFT + WIDTH) // 2}" y="{HEIGHT - 8}" text-anchor="middle">{below}</text>')
     for i, points in enumerate(chart.lines.values()):
         path = " ".join(f"{across(x):.1f},{down(y):.1f}" for x, y in points)
         parts.append(f'<polyline class="line{i}" points="{path}"/>')

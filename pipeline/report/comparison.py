@@ -1,25 +1,18 @@
 """A page that puts runs side by side: settings that differ, metrics, and their curves in one chart."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from itertools import dropwhile
 from typing import Any, NamedTuple
 
 from pipeline.report.chart import Chart, Points, svg
+from pipeline.report.made import flow
+from pipeline.report.page import filled, heads, rows, template
 
-STYLE = """
-:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
-body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; display: block; overflow-x: auto; }
-th, td { padding: .3rem .8rem; text-align: right; border-bottom: 1px solid #8885; }
-th:first-child { text-align: left; font-weight: normal; }
-.chart { font-size: 13px; }
-.chart text { fill: currentColor; }
-.chart .grid { stroke: #8885; }
-.chart polyline { fill: none; stroke-width: 2; }
-.keys { display: flex; flex-wrap: wrap; gap: 0 1.2rem; list-style: none; }
-.keys li::before { content: "—— "; font-weight: bold; }
-"""
+FIRST = ("validation_accuracy", "accuracy")  # of the metrics: what runs are ranked by
+LEAST = 1e-7  # share of mistakes: what is less is drawn as that
+DASHES = {"solid": "none", "dashed": "7 4", "dotted": "2 3"}  # as CSS calls them: of SVG
 
 
 class Run(NamedTuple):
@@ -31,33 +24,32 @@ class Run(NamedTuple):
     curves: Mapping[str, Sequence[float]]
 
 
-def comparison(runs: Sequence[Run]) -> bytes:
-    """The page, whole, the best run first: it needs no other file and no network."""
+def comparison(runs: Sequence[Run], skipped: str = "") -> bytes:
+    """The page, whole, the best run first; it needs no other file. skipped: what it leaves out, and why."""
     runs = ranked(runs)
-    names = [run.name for run in runs]
     settings = [[key, *(setting(run.params.get(key, "")) for run in runs)] for key in keys(run.params for run in runs)]
     differing = [row for row in settings if len({*row[1:]}) > 1]
-    metrics = [[key, *(number(run.metrics.get(key, "")) for run in runs)] for key in keys(run.metrics for run in runs)]
-    chart = svg(Chart("Accuracy on held-out images", curves(runs), ("epoch", "runs"), lambda y: f"{y:g}%"))
-    hues = [f"hsl({360 * i // len(runs)} 75% 45%)" for i in range(len(runs))]
-    colours = "".join(
-        f".line{i} {{ stroke: {hue} }} .key{i}::before {{ color: {hue} }}\n" for i, hue in enumerate(hues)
+    metrics = sorted(
+        keys(run.metrics for run in runs), key=lambda key: FIRST.index(key) if key in FIRST else len(FIRST)
     )
-    page = f"""<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>{escape(", ".join(names))}</title>
-<style>{STYLE}{colours}</style>
-<h1>{len(runs)} runs compared</h1>
-<p>{order(runs)}</p>
-<table>{"".join(rows([["", *names], *metrics, *differing]))}</table>
-<p>Parameters that are the same in all runs are left out.</p>
-<h2>Accuracy on held-out images by epoch, after the first steep rise</h2>
-{chart}
-</html>
-"""
-    return page.encode(errors="replace")
+    measured = [[key, *(number(key, run.metrics.get(key, "")) for run in runs)] for key in metrics]
+    parts = {
+        "title": escape(", ".join(run.name for run in runs)),
+        "count": f"{len(runs)} run{'s' * (len(runs) > 1)}",
+        "order": order(runs),
+        "skipped": f"<p>Not compared: {escape(skipped)}.</p>" if skipped else "",
+        "table": f"<tr><td></td>{heads(run.name for run in runs)}</tr>{rows([*measured, *differing])}",
+        "chart": f'<div class="lines">{svg(chart(runs))}</div>',
+        "style": template("page.css") + "".join(looks(len(runs))),
+    }
+    return filled("comparison.html", parts).encode(errors="replace")
+
+
+def looks(count: int) -> Iterator[str]:
+    """The colour and the dashes of each line and of its key, as CSS."""
+    for i in range(count):
+        style, dashes = list(DASHES.items())[i % len(DASHES)]
+        yield f".line{i}, .key{i} {{ --hue: {360 * i // count}; --dashes: {dashes}; --style: {style} }}\n"
 
 
 def ranked(runs: Iterable[Run]) -> list[Run]:
@@ -83,17 +75,45 @@ def order(runs: Sequence[Run]) -> str:
     return "The best run comes first, by accuracy on the test set: no run has a validation split."
 
 
+def chart(runs: Sequence[Run]) -> Chart:
+    """Accuracy by epoch, a line a run, by the logarithm of the mistakes: 90 to 95% is as high as 99 to 99.5%."""
+    lines = curves(runs)
+    mistakes = [1 - accuracy for points in lines.values() for _, accuracy in points]
+    least = max(min((share for share in mistakes if share > 0), default=0.1) / 2, LEAST)  # what stands for none
+    return Chart(
+        "Accuracy on held-out images",
+        {name: [(epoch, height(accuracy, least)) for epoch, accuracy in points] for name, points in lines.items()},
+        ("epoch", "runs"),
+        lambda y: f"{100 - 100 * 10**-y:.6g}%",
+        marks=marks(max([*mistakes, least]), max(min(mistakes), least)),
+    )
+
+
+def height(accuracy: float, least: float) -> float:
+    """Where an accuracy is drawn: the logarithm of its mistakes, of at least `least`."""
+    return -math.log10(max(1 - accuracy, least))
+
+
+def marks(most: float, least: float) -> list[float]:
+    """Heights of round shares of mistakes, from just above `most` to just below `least`."""
+    for factors in ((5, 2, 1), range(9, 0, -1)):
+        shares = [1.0, *(factor / 10**power for power in range(1, 9) for factor in factors)]
+        above = [share for share in shares if share >= most]
+        found = [share for share in shares if least < share < above[-1]]
+        below = next(share for share in shares if share <= least and share < above[-1])
+        if len(found) > 2:
+            break
+    return [-math.log10(share) for share in (above[-1], *found, below)]
+
+
 def curves(runs: Sequence[Run]) -> dict[str, Points]:
-    """Held-out accuracy in % by epoch, a line a run, without the steep rise at first, which would make all look alike.
+    """Epochs and accuracies of each run without the steep rise at first, which would make all look alike.
 
     A line begins where it reaches the lowest accuracy in the second half of any run.
     """
     lines = {run.name: list(zip(run.curves["epoch"], run.curves["held_out"], strict=True)) for run in runs}
     low = min(accuracy for points in lines.values() for _, accuracy in points[len(points) // 2 :])
-    return {
-        name: [(epoch, 100 * accuracy) for epoch, accuracy in dropwhile(lambda point: point[1] < low, points)]
-        for name, points in lines.items()
-    }
+    return {name: [*dropwhile(lambda point: point[1] < low, points)] for name, points in lines.items()}
 
 
 def keys(tables: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -102,17 +122,15 @@ def keys(tables: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def setting(value: Any) -> str:
-    """A parameter as params.yaml writes lists: [affine 20, tanh, affine]."""
-    return f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)
+    """A parameter as params.yaml has it, whatever the schema was at that time: a date is not JSON."""
+    try:
+        return flow(value)
+    except TypeError:
+        return str(value)
 
 
-def number(value: Any) -> str:
-    """A metric, to four decimals if it is a fraction."""
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
-
-
-def rows(table: Sequence[Sequence[str]]) -> Iterator[str]:
-    """The first row and the first column of a table as headers, the rest as cells."""
-    for i, (head, *cells) in enumerate(table):
-        tag = "th" if i == 0 else "td"
-        yield f"<tr><th>{escape(head)}</th>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>\n"
+def number(key: str, value: Any) -> str:
+    """A metric: a share of images in percent, any other fraction to four decimals."""
+    if isinstance(value, float):
+        return f"{value:.2%}" if key.endswith(("accuracy", "rate")) else f"{value:.4f}"
+    return str(value)

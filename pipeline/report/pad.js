@@ -10,6 +10,7 @@
   const HALF = 0.5 - 1e-6, SPECK = 0.05, CELLS = 8, THIN = 0.9; // as in picture.py
   const PEN = 20; // pixels of the 280 of the pad
   const STEP = 10; // pixels that an arrow key moves the pen
+  const PAST = 50; // strokes that can be taken back
 
   // ---- from ink to the image that the data set would have: picture.py
 
@@ -312,7 +313,7 @@
   const context = canvas.getContext("2d", { willReadFrequently: true });
   const rows = [...element("shares").querySelectorAll("tr")];
   const percent = (share) => `${(100 * share).toFixed(1)}%`;
-  const api = { probabilities: null, image: null, milliseconds: 0, answer: announce }; // for the tests
+  const api = { probabilities: null, image: null, milliseconds: 0, answer: announce, open, say }; // for page.js and tests
   window.pad = api;
 
   function inkOnPad() {
@@ -353,6 +354,19 @@
       ? `${element("answer").textContent}, ${element("sure").textContent}` : "The pad is empty.";
   }
 
+  function say(text) { element("said").textContent = element("sure").textContent = text; }
+
+  // what was on the pad before each change
+  const past = [];
+  function remember() {
+    past.push(context.getImageData(0, 0, canvas.width, canvas.height));
+    if (past.length > PAST) past.shift();
+  }
+  function undo() {
+    if (past.length) context.putImageData(past.pop(), 0, 0);
+    announce();
+  }
+
   let waiting = false;
   function soon() { // at most once a frame while drawing
     if (waiting) return;
@@ -369,12 +383,13 @@
   }
 
   function clear() {
+    remember();
     context.clearRect(0, 0, canvas.width, canvas.height);
     announce();
   }
 
   // mouse, finger, pen
-  let last = null;
+  let last = null, finger = null; // the one that draws: a palm or a second finger does not
   const place = (event) => {
     const box = canvas.getBoundingClientRect();
     return {
@@ -383,14 +398,16 @@
     };
   };
   canvas.addEventListener("pointerdown", (event) => {
-    if (event.button) return;
-    canvas.setPointerCapture(event.pointerId);
+    if (event.button || last) return;
+    finger = event.pointerId;
+    canvas.setPointerCapture(finger);
     last = place(event);
+    remember();
     stroke(last, last);
     soon();
   });
   canvas.addEventListener("pointermove", (event) => {
-    if (!last) return;
+    if (!last || event.pointerId !== finger) return;
     for (const one of event.getCoalescedEvents?.().length ? event.getCoalescedEvents() : [event]) {
       const here = place(one);
       stroke(last, here);
@@ -399,7 +416,7 @@
     soon();
   });
   for (const end of ["pointerup", "pointercancel"])
-    canvas.addEventListener(end, () => { if (last) { last = null; announce(); } });
+    canvas.addEventListener(end, (event) => { if (last && event.pointerId === finger) { last = null; announce(); } });
 
   // keys
   const tip = { x: canvas.width / 2, y: canvas.height / 4, down: false };
@@ -418,7 +435,7 @@
       if (tip.down) { stroke(from, tip); soon(); }
     } else if (event.key === " ") {
       tip.down = !tip.down;
-      if (tip.down) stroke(tip, tip);
+      if (tip.down) { remember(); stroke(tip, tip); }
       announce();
     } else if (event.key === "Delete" || event.key === "Backspace") {
       clear();
@@ -429,16 +446,20 @@
   });
   canvas.addEventListener("blur", () => { pen.hidden = true; tip.down = false; });
   element("clear").addEventListener("click", clear);
+  element("undo").addEventListener("click", undo);
+  addEventListener("keydown", (event) => {
+    if (event.key !== "z" || !(event.ctrlKey || event.metaKey)) return;
+    event.preventDefault();
+    undo();
+  });
 
   // a file: ink is what differs from the middle colour of the border
-  element("file").addEventListener("change", async (event) => {
-    const [file] = event.target.files;
-    event.target.value = "";
-    if (!file) return;
+  async function open(file) {
     const bitmap = await createImageBitmap(file).catch(() => null);
-    if (!bitmap) { element("said").textContent = element("sure").textContent = "That is no picture."; return; }
-    load(bitmap);
-  });
+    clear();
+    if (bitmap) load(bitmap);
+    else say(`${file.name} is no picture that this browser can read; save it as PNG or JPEG.`);
+  }
   function load(bitmap) {
     const { width, height } = canvas, scale = Math.min(width / bitmap.width, height / bitmap.height);
     const [w, h] = [bitmap.width, bitmap.height].map((side) => Math.max(Math.round(side * scale), 1));
@@ -454,7 +475,6 @@
     const far = Float64Array.from({ length: w * h }, (_, i) => distance(i));
     const most = far.reduce((a, b) => Math.max(a, b), 1);
     far.forEach((value, i) => colours.set([0, 0, 0, value > 0.3 * most ? (255 * value) / most : 0], 4 * i));
-    context.clearRect(0, 0, width, height);
     context.putImageData(found, Math.floor((width - w) / 2), Math.floor((height - h) / 2));
     announce();
   }

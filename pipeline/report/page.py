@@ -1,13 +1,12 @@
 """The report: one page that needs nothing beside it, to be read, printed and drawn on.
 
-No number in it depends on the machine. Its text is in page.html, its looks in page.css, and the pad, which asks the
-net about what is drawn on it, in pad.js.
+No number in it depends on the machine. Its text is in page.html, its looks in page.css. The pad, which asks the net
+about what is drawn on it, is in pad.js, and what else a click or a drop does in page.js.
 """
 
 import base64
 import json
 import re
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.base.arrays import Array
-from pipeline.report import bitmap, chart
+from pipeline.report import bitmap, chart, made
 from pipeline.report.metrics import Answers, by_class
 
 FOLDER = Path(__file__).parent
@@ -39,6 +38,7 @@ def page(
     crops = answers.headline.get("crops_accuracy")
     parts = {
         "title": escape(f"{data['title']}, read by a neural net"),
+        "lead": escape(lead(answers, data["title"])),
         "layers": escape(", ".join(net["layers"])),
         "headline": definitions(
             {
@@ -56,13 +56,13 @@ def page(
         "classes": classes(answers),
         "mistakes": mistakes(answers, worst) or "<p>None at all.</p>",
         "layer": layer(first_layer),
-        "settings": settings(about),
-        "provenance": provenance(about),
-        "commands": escape("\n".join(commands(about))),
-        "pad": filled("pad.html", {"classes": pad_rows(answers.names)}) if count <= MOST_WEIGHTS else too_large(count),
+        "settings": rows(made.settings(about)),
+        "provenance": rows(made.provenance(about)),
+        "commands": escape("\n".join(made.commands(about))),
+        "pad": pad(answers.names) if count <= MOST_WEIGHTS else too_large(count),
         "net": script(embedded(weights, about)) if count <= MOST_WEIGHTS else "null",
         "style": template("page.css"),
-        "script": template("pad.js"),
+        "script": template("pad.js") + template("page.js"),
     }
     return filled("page.html", parts).encode()
 
@@ -85,6 +85,18 @@ def script(content: Any) -> str:
 # the sections
 
 
+def lead(answers: Answers, title: str) -> str:
+    """What this page is, for whoever has never heard of it."""
+    skill = "read handwritten digits" if are_digits(answers.names) else f"tell {len(answers.names)} classes apart"
+    share, count = answers.headline["accuracy"], len(answers.labels)
+    return f"A neural net learned to {skill} from {title}. It gets {share:.2%} of {count:,} new images right."
+
+
+def are_digits(names: Sequence[str]) -> bool:
+    """Whether the classes are digits."""
+    return all(re.fullmatch("[0-9]", name) for name in names)
+
+
 def definitions(terms: Mapping[str, str]) -> str:
     """Terms and what they are."""
     return "".join(f"<div><dt>{escape(term)}</dt><dd>{escape(value)}</dd></div>" for term, value in terms.items())
@@ -98,18 +110,24 @@ def rows(lines: Iterable[Sequence[str]]) -> str:
     )
 
 
+def heads(names: Iterable[str], more: str = "") -> str:
+    """Cells that head columns; more: their other attributes."""
+    return "".join(f'<th scope="col"{more}>{escape(name)}</th>' for name in names)
+
+
 def accuracies(curves: Mapping[str, Sequence[float]], held_out: str) -> str:
     """The accuracy curve as a table."""
-    head = f'<tr><th scope="col">epoch</th><th scope="col">train</th><th scope="col">{escape(held_out)}</th></tr>'
     lines = zip(curves["epoch"], curves["train"], curves["held_out"], strict=True)
-    return head + rows((f"{e:.4g}", f"{t:.2%}", f"{h:.2%}") for e, t, h in lines)
+    return f"<tr>{heads(('epoch', 'train', held_out))}</tr>" + rows(
+        (f"{e:.4g}", f"{t:.2%}", f"{h:.2%}") for e, t, h in lines
+    )
 
 
 def confusion(counts: Array, names: Sequence[str]) -> str:
     """Rows of what was shown, columns of what was said; mistakes the more coloured the more there are."""
     most = max(int((counts - np.diag(counts.diagonal())).max()), 1)
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
-    lines = [f"<tr><td></td>{head}</tr>"]
+    upright = ' class="upright"' if max(map(len, names)) > 2 else ""
+    lines = [f"<tr><td></td>{heads(names, upright)}</tr>"]
     for name, row, i in zip(names, counts.tolist(), range(len(names)), strict=True):
         cells = [
             f'<td class="right">{n:,}</td>' if j == i else f'<td style="--share:{n / most:.2f}">{n or "·"}</td>'
@@ -122,7 +140,7 @@ def confusion(counts: Array, names: Sequence[str]) -> str:
 def classes(answers: Answers) -> str:
     """Precision, recall and F1 of each class."""
     scores = by_class(answers.confusion, answers.names)
-    return rows(
+    return f"<tr>{heads(('class', 'images', 'precision', 'recall', 'F1'))}</tr>" + rows(
         (name, f"{one['images']:,}", *(f"{one[key]:.1%}" for key in ("precision", "recall", "f1")))
         for name, one in scores.items()
     )
@@ -135,7 +153,7 @@ def mistakes(answers: Answers, worst: Array) -> str:
         is_, said = answers.names[answers.labels[i]], answers.names[answers.predicted[i]]
         sure = f"{answers.probabilities[i].max():.0%}"
         image = f'<img alt="" src="{bitmap.grey(answers.pictures[i])}">'
-        caption = f"<b>{escape(is_)}</b>, said {escape(said)} ({sure})"
+        caption = f"<b>{escape(is_)}</b>, said {escape(said)} <span>({sure})</span>"
         figures.append(f"<figure>{image}<figcaption>{caption}</figcaption></figure>")
     return "".join(figures)
 
@@ -148,53 +166,13 @@ def layer(pictures: Array) -> str:
     return f'<img class="layer" alt="{text}" src="{bitmap.signed(shown, min(10, len(shown)))}">'
 
 
-CONVERTED = ("features", "normalize", "one_hot", "layout", "validation")
-
-
-def settings(about: Mapping[str, Any]) -> str:
-    """Every parameter that made the net."""
-    stages = parameters(about)
-    return rows((key, yaml(value)) for key, value in (stages["convert"] | stages["train"]).items())
-
-
-def parameters(about: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The parameters that made the net, by stage, as DVC spells their keys."""
-    data = about["data"]
-    return {
-        "download": {"download.dataset": data["name"]},
-        "convert": {f"convert.{key}": data[key] for key in CONVERTED},
-        "train": {f"train.{key}": value for key, value in about["params"].items()},
-        "evaluate": {},
-    }
-
-
-def provenance(about: Mapping[str, Any]) -> str:
-    """Which data set, by the hash of its file."""
-    data = about["data"]
-    return rows(
-        [
-            ("data set", data["title"]),
-            ("homepage", data["homepage"]),
-            ("licence", data["licence"]),
-            ("dataset.npz, SHA-256", data["sha256"]),
-        ]
-    )
-
-
-def commands(about: Mapping[str, Any]) -> list[str]:
-    """The four stages, told all that made this net."""
-    return [
-        " ".join([f"python -m pipeline.{stage}", *(f"-S {shlex.quote(f'{k}={yaml(v)}')}" for k, v in sets.items())])
-        for stage, sets in parameters(about).items()
-    ]
-
-
-def yaml(value: Any) -> str:
-    """A parameter as -S reads it."""
-    return json.dumps(value, ensure_ascii=False).strip('"')
-
-
 # the pad
+
+
+def pad(names: Sequence[str]) -> str:
+    """The pad and the place of its answers, for classes called `names`."""
+    what = "digit" if are_digits(names) else "of the classes in the table"
+    return filled("pad.html", {"what": what, "classes": pad_rows(names)})
 
 
 def pad_rows(names: Sequence[str]) -> str:

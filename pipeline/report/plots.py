@@ -142,7 +142,7 @@ def rows(figure: "Figure", pictures: Mapping[str, Array], titles: Sequence[str])
 def mistakes_chart(images: Array, titles: Sequence[str]) -> bytes:
     """The worst mistakes: images (M, Y, X), each with what it is and what the net said."""
     none = "" if len(images) else ": none"
-    return tiles(images, titles, f"Worst mistakes{none}", columns=min(5, max(len(images), 4)))
+    return tiles(images, titles, f"Worst mistakes{none}", columns=min(6, max(len(images), 4)))
 
 
 def weights_chart(pictures: Array) -> bytes:
