@@ -18,7 +18,7 @@ from pipeline.fast.rewrite import fast
 from pipeline.nn.arithmetic import ARITHMETICS, Arithmetic
 from pipeline.nn.images import shifted, stored
 from pipeline.nn.inference import logits
-from pipeline.nn.losses import LOSSES, Loss, softmax
+from pipeline.nn.losses import LOSSES, Loss, mean, softmax
 from pipeline.nn.net import Shapes, build, views
 
 ABOUT = "about"  # the member of weights.npz that describes the others, as JSON
@@ -64,7 +64,7 @@ class Classifier(NamedTuple):
 
     def mean_loss(self, scores: Array, labels: Array) -> float:
         """Mean loss of logits (N, K) for class indices (N,), by the loss the net was trained with."""
-        return self.loss(self.ops, scores, labels)[0]
+        return mean(self.ops, self.loss(self.ops, scores, labels)[0])
 
     def require_data(self, data: Mapping[str, Any]) -> None:
         """Raise PipelineError unless the net was trained on dataset.npz of that description and SHA-256."""

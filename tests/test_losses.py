@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pipeline.base.words import made
 from pipeline.nn.arithmetic import ARITHMETICS
-from pipeline.nn.losses import LOSSES, softmax
+from pipeline.nn.losses import LOSSES, mean, softmax
 
 FLOAT64 = ARITHMETICS["float64"]
 WORDS = ["cross_entropy", "cross_entropy 0.1", "hinge"]
@@ -37,15 +37,16 @@ def by_definition(text, logits, labels):
 def test_a_loss_is_its_formula_its_derivative_that_of_a_complex_step_and_only_differences_of_logits_count(text, shape):
     (logits, labels), loss = batch(*shape), made(LOSSES, text)
     kept = logits.copy()
-    value, dlogits = loss(FLOAT64, logits, labels)
+    terms, dlogits = loss(FLOAT64, logits, labels)
+    value = mean(FLOAT64, terms)
     np.testing.assert_array_equal(logits, kept)
     assert value == pytest.approx(by_definition(text, logits, labels), rel=1e-9, abs=1e-12)
-    assert loss(FLOAT64, logits + 3, labels)[0] == pytest.approx(value, abs=1e-10)
+    assert mean(FLOAT64, loss(FLOAT64, logits + 3, labels)[0]) == pytest.approx(value, abs=1e-10)
     np.testing.assert_allclose(dlogits.sum(axis=1), 0, atol=1e-12)
     for place in np.ndindex(logits.shape):
         moved = logits.astype(complex)
         moved[place] += 1e-30j
-        assert dlogits[place] == pytest.approx(loss(FLOAT64, moved, labels)[0].imag / 1e-30, abs=1e-12)
+        assert dlogits[place] == pytest.approx(mean(FLOAT64, loss(FLOAT64, moved, labels)[0]).imag / 1e-30, abs=1e-12)
 
 
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
@@ -56,13 +57,13 @@ def test_probabilities_are_those_of_softmax(arithmetic):
 
 
 def test_huge_logits_neither_overflow_nor_lose_the_loss():
-    loss, dlogits = made(LOSSES, "cross_entropy")(FLOAT64, np.array([[1e4, 0.0]]), np.array([1]))
-    assert (loss, dlogits.tolist()) == (1e4, [[1, -1]])
+    terms, dlogits = made(LOSSES, "cross_entropy")(FLOAT64, np.array([[1e4, 0.0]]), np.array([1]))
+    assert (terms.tolist(), dlogits.tolist()) == ([1e4], [[1, -1]])
 
 
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
 @pytest.mark.parametrize("text", WORDS)
 def test_nothing_is_promoted(text, arithmetic):
     ops = ARITHMETICS[arithmetic]
-    loss, dlogits = made(LOSSES, text)(ops, np.ones((2, 3), ops.dtype), np.array([0, 2]))
-    assert (type(loss), dlogits.dtype) == (float, ops.dtype)
+    terms, dlogits = made(LOSSES, text)(ops, np.ones((2, 3), ops.dtype), np.array([0, 2]))
+    assert (terms.dtype, dlogits.dtype, type(mean(ops, terms))) == (ops.dtype, ops.dtype, float)

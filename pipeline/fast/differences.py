@@ -22,7 +22,7 @@ import numpy as np
 from pipeline.base.arrays import Array
 from pipeline.nn.arithmetic import Arithmetic
 from pipeline.nn.gradients import Gradient
-from pipeline.nn.losses import cross_entropy
+from pipeline.nn.losses import cross_entropy, mean
 from pipeline.nn.net import Draw, Net, forward, operands, size
 
 # Let c[m] be the coefficients of that odd function, A = |act'(a)| sum of p |u|, U the spread of W2[j], |s| <= S and
@@ -89,7 +89,7 @@ def differences(ops: Arithmetic, net: Net, weights: Array, grads: Array, step: f
         fill(grads[:middle], with_one(x, net.white), step / net.white, move, a, W2, logp, target)
         fill(grads[middle:], with_one(z, 1), step, LOGITS, logits, np.eye(W2.shape[1]), logp, target)
         np.divide(grads, 2 * step * len(x), out=grads)
-        return loss(ops, logits, labels)[0]
+        return mean(ops, loss(ops, logits, labels)[0])
 
     return gradient
 

@@ -42,6 +42,13 @@ class Arithmetic(NamedTuple):
         """The same, but each image is rounded by itself, so that its answer does not depend on the batch."""
         return self._replace(operand=partial(exact.operand, each=True)) if self.is_exact else self
 
+    def of_part(self, most: exact.Most) -> "Arithmetic":
+        """The same for a part of a batch: `most` finds the largest number of all parts, and so the grid of them all."""
+        if most is exact.alone or not self.is_exact:
+            return self
+        grid, operand, sum = (partial(one, most=most) for one in (self.grid, self.operand, self.sum))
+        return self._replace(grid=grid, operand=operand, sum=sum)
+
 
 def floating(dtype: type[np.floating[Any]]) -> Arithmetic:
     """NumPy's own operations: as fast as this machine's BLAS, and with its bits."""

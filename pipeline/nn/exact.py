@@ -18,12 +18,14 @@ matrix. A net needs only the first slice.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from pipeline.base.arrays import Array
 
+Most = Callable[[float], float]
 MANTISSA = 53
 MOST_BITS = 51  # for more, 1.5 * 2**52 steps would not lead to where doubles lie one step apart
 BYTE_BITS = 8  # of pixels that are whole numbers from 0 to 255
@@ -53,12 +55,20 @@ def bits_for(inputs: int, images: int, outputs: int | None, x: int | None = None
     return Bits(x, w, min(grads - x, backward - w, MOST_BITS))
 
 
-def grid(a: Array, bits: int, out: Array | None = None) -> Array:
-    """`a` rounded to `bits` below the power of two of its largest number; NaN where one is NaN or 2**480 and more."""
-    return rounded(a, bits, largest(a), out)
+def alone(largest: float) -> float:
+    """The largest number of a batch is that of the part which is here, as no other worker has a part of it."""
+    return largest
 
 
-def operand(x: Array, bits: int, bound: float | None = None, each: bool = False) -> Array:
+def grid(a: Array, bits: int, out: Array | None = None, most: Most = alone) -> Array:
+    """`a` rounded to `bits` below the power of two of its largest number; NaN where one is NaN or 2**480 and more.
+
+    Where `a` is a part of something, `most` finds the largest number of all parts from that of this part.
+    """
+    return rounded(a, bits, most(largest(a)), out)
+
+
+def operand(x: Array, bits: int, bound: float | None = None, each: bool = False, most: Most = alone) -> Array:
     """Images or activations x (N, ...) on a grid; bytes become doubles.
 
     `bound` is a promise: no |x| is larger. Without one it is the largest number of the batch, or with `each` of each
@@ -69,7 +79,7 @@ def operand(x: Array, bits: int, bound: float | None = None, each: bool = False)
     if is_bytes:
         return x
     if bound is None:
-        bound = largest(x, 1.0)
+        bound = most(largest(x, 1.0))
         if each and not bound <= 1.0:  # NaN, too: it is the answer to its own image alone
             bounds = np.maximum(np.abs(x).max(axis=tuple(range(1, x.ndim)), keepdims=True), 1.0)
             return rounded(x, bits, bounds)
@@ -96,8 +106,11 @@ def rounded(a: Array, bits: int, bound: Any, out: Array | None = None) -> Array:
     return result
 
 
-def sum(a: Array, axis: int | None = None, bound: float | None = None, keepdims: bool = False) -> Any:
+def sum(
+    a: Array, axis: int | None = None, bound: float | None = None, keepdims: bool = False, most: Most = alone
+) -> Any:
     """The sum of all numbers, or along one axis, each rounded to as many bits as n numbers can have exactly."""
     terms = a.size if axis is None else a.shape[axis]
-    exact = rounded(a, min(MANTISSA - (terms - 1).bit_length(), MOST_BITS), largest(a) if bound is None else bound)
+    bound = most(largest(a)) if bound is None else bound
+    exact = rounded(a, min(MANTISSA - (terms - 1).bit_length(), MOST_BITS), bound)
     return np.add.reduce(exact, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from pipeline.base.arrays import Array
 from pipeline.base.words import Choice, Number
 from pipeline.nn.arithmetic import Arithmetic
-from pipeline.nn.losses import Loss
-from pipeline.nn.net import Draw, Net, backward, forward, operands
+from pipeline.nn.exact import Most, alone
+from pipeline.nn.losses import Loss, mean
+from pipeline.nn.net import Draw, Net, backward, finish, forward, operands
 
 Gradient = Callable[[Array, Array, Draw | None], float]
+Part = Callable[[Array, Array, Draw | None, int], Array]
 
 TINY = 1e-30  # step along the imaginary axis: nothing is subtracted there, so nothing is too small
 LEAST_MOVE = 2.0**-40  # of a weight, in a difference
@@ -21,16 +23,32 @@ LEAST_MOVE = 2.0**-40  # of a weight, in a difference
 
 def backprop(ops: Arithmetic, net: Net, loss: Loss, weights: Array, grads: Array) -> Gradient:
     """The chain rule, from the loss backwards: Rumelhart, Hinton & Williams 1986."""
-    rounded, g = operands(ops, net, weights), net.by_layer(grads)
+    part = of_part(ops, net, loss, weights, grads)
 
     def gradient(x: Array, labels: Array, draw: Draw | None = None) -> float:
-        w = rounded()
-        logits, caches = forward(ops, net, w, x, draw)
-        value, dlogits = loss(ops, logits, labels)
-        backward(ops, net, w, g, dlogits, caches)
-        return value
+        terms = part(x, labels, draw, len(labels))
+        finish(net, grads)
+        return mean(ops, terms)
 
     return gradient
+
+
+def of_part(ops: Arithmetic, net: Net, loss: Loss, weights: Array, grads: Array, most: Most = alone) -> Part:
+    """Backpropagation of the part of a batch that one worker has.
+
+    The function (x, labels, draw, images in the whole batch) -> terms of the loss fills `grads`. Those of all parts are
+    to be added up and then finished: see pipeline.nn.net. `most` finds the largest number of all parts.
+    """
+    rounded, g, ops = operands(ops, net, weights), net.by_layer(grads), ops.of_part(most)
+
+    def part(x: Array, labels: Array, draw: Draw | None, of: int) -> Array:
+        w = rounded()
+        logits, caches = forward(ops, net, w, x, draw)
+        terms, dlogits = loss(ops, logits, labels, of)
+        backward(ops, net, w, g, dlogits, caches)
+        return terms
+
+    return part
 
 
 def loss_of(ops: Arithmetic, net: Net, loss: Loss, weights: Array) -> Gradient:
@@ -38,7 +56,7 @@ def loss_of(ops: Arithmetic, net: Net, loss: Loss, weights: Array) -> Gradient:
     rounded = operands(ops, net, weights)
 
     def value(x: Array, labels: Array, draw: Draw | None = None) -> float:
-        return loss(ops, forward(ops, net, rounded(), x, draw)[0], labels)[0]
+        return mean(ops, loss(ops, forward(ops, net, rounded(), x, draw)[0], labels)[0])
 
     return value
 

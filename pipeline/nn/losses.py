@@ -1,6 +1,7 @@
-"""Losses: the mean loss of a batch and its derivative by the logits, together.
+"""Losses: the terms of the loss of each image, and the derivative of the mean loss by the logits, together.
 
-Shapes: logits (N, K), labels (N,) class indices. Within, a class is a row: sums over classes are then sums of rows.
+Shapes: logits (N, K), labels (N,) class indices, terms (N,) or (N, T). Where the N images are a part of a batch, `of`
+is how many images it has. Within, a class is a row: sums over classes are then sums of rows.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,13 @@ from pipeline.base.arrays import Array
 from pipeline.base.words import Choice, Number
 from pipeline.nn.arithmetic import Arithmetic
 
-Loss = Callable[[Arithmetic, Array, Array], tuple[float, Array]]
+Loss = Callable[..., tuple[Array, Array]]  # (ops, logits, labels, of=N) -> terms, derivative (N, K)
+
+
+def mean(ops: Arithmetic, terms: Array) -> float:
+    """The mean loss of images from all their terms; a complex number where those are complex."""
+    total: float = ops.sum(terms).item() / len(terms)
+    return total
 
 
 def softmax(ops: Arithmetic, logits: Array) -> Array:
@@ -24,12 +31,12 @@ def softmax(ops: Arithmetic, logits: Array) -> Array:
 
 
 def cross_entropy(smoothing: float) -> Loss:
-    """Mean of -sum over k of t[k] log softmax(logits)[k], and its derivative, (softmax - t) / N.
+    """-sum over k of t[k] log softmax(logits)[k], and the derivative of the mean, (softmax - t) / N.
 
     The target t is smoothing / K for every class, and 1 - smoothing more for the label: Szegedy et al. 2016, section 7.
     """
 
-    def loss(ops: Arithmetic, logits: Array, labels: Array) -> tuple[float, Array]:
+    def loss(ops: Arithmetic, logits: Array, labels: Array, of: int = 0) -> tuple[Array, Array]:
         n, y = len(labels), logits.T.copy()
         y -= np.maximum.reduce(y, axis=0)
         flat, at = y.reshape(-1), labels * n + np.arange(n)  # of the logits of the labels
@@ -38,34 +45,33 @@ def cross_entropy(smoothing: float) -> Loss:
             wanted += smoothing / len(y) * ops.sum(y, axis=0)
         ops.exp(y, out=y)
         total = ops.sum(y, axis=0, bound=1.0)
-        value = ops.sum(ops.log(total) - wanted).item() / n
+        values = ops.log(total) - wanted
         y /= total
         flat[at] -= 1 - smoothing
         if smoothing:
             y -= smoothing / len(y)
-        y /= n
-        return value, y.T
+        y /= of or n
+        return values, y.T
 
     return loss
 
 
 def hinge() -> Loss:
-    """Mean over images of the sum over the other classes of max(0, 1 + logit - the label's), and its derivative.
+    """The sum over the other classes of max(0, 1 + logit - the label's), and the derivative of the mean over images.
 
     The loss of the multi-class support vector machine of Weston & Watkins 1999; where it bends, the slope is 0.
     """
 
-    def loss(ops: Arithmetic, logits: Array, labels: Array) -> tuple[float, Array]:
-        n, images = len(labels), np.arange(len(labels))
+    def loss(ops: Arithmetic, logits: Array, labels: Array, of: int = 0) -> tuple[Array, Array]:
+        images = np.arange(len(labels))
         margins = logits.T - logits[images, labels]
         margins += 1
         margins[labels, images] = 0
         np.maximum(margins, 0, out=margins)
-        value = ops.sum(margins).item() / n
         slope = (margins > 0).astype(margins.dtype)
         slope[labels, images] = -slope.sum(axis=0)
-        slope /= n
-        return value, slope.T
+        slope /= of or len(labels)
+        return margins.T, slope.T
 
     return loss
 

@@ -120,16 +120,30 @@ def forward(ops: Arithmetic, net: Net, w: list[Weights], x: Array, draw: Draw | 
 
 
 def backward(ops: Arithmetic, net: Net, w: list[Weights], g: list[Weights], dy: Array | None, caches: Caches) -> None:
-    """Fill g with the derivatives by the weights from dy (N, K), the derivative by the logits."""
-    first = net.layers[0].weights
-    small = net.scaled and len(first["W"]) == 4  # filters are smaller than what comes out, a matrix is larger
+    """Fill g with the derivatives by the weights from dy (N, K), the derivative by the logits; but see `finish`."""
+    scaled = net.scaled and not has_filters_first(net)
     for i in reversed(range(len(net.layers))):
         if dy is None:
             break
-        if i == 0 and net.scaled and not small:
+        if i == 0 and scaled:
             dy = dy / net.white
         dy = net.layers[i].backward(ops, w[i], g[i], dy, caches[i])
-    if small:
-        g[0]["W"] /= net.white
-    elif net.scaled:
-        g[0]["b"] *= net.white
+
+
+def has_filters_first(net: Net) -> bool:
+    """Whether filters see the images: they are smaller than what comes out, and a matrix is larger."""
+    return len(net.layers[0].weights["W"]) == 4
+
+
+def finish(net: Net, grads: Array, start: int = 0) -> None:
+    """Scale what `backward` left of the first layer's derivatives; `grads` is the flat vector from `start` on.
+
+    Sums over images, and over the parts of a batch, are exact before and no longer afterwards.
+    """
+    if net.scaled:
+        W, b = (prod(net.layers[0].weights[name]) for name in ("W", "b"))
+        bias = max(W - start, 0)
+        if has_filters_first(net):
+            grads[:bias] /= net.white
+        else:
+            grads[bias : max(W + b - start, 0)] *= net.white

@@ -24,9 +24,11 @@ class Stream:
         """0 to n - 1 in random order."""
         return np.argsort(self._bits.random_raw(n), kind="stable")
 
-    def bits16(self, rows: int, columns: int) -> Array:
-        """Random uint16 numbers (rows, columns); a row uses up the same part of the stream wherever it stands."""
-        raw = self._bits.random_raw(rows * -(-columns // 4)).astype("<u8", copy=False)
+    def bits16(self, rows: int, columns: int, start: int = 0) -> Array:
+        """Random uint16 numbers (rows, columns), of a new stream those from row `start` on."""
+        a_row = -(-columns // 4)
+        self._bits.advance(start * a_row)
+        raw = self._bits.random_raw(rows * a_row).astype("<u8", copy=False)
         return raw.view("<u2").reshape(rows, -1)[:, :columns]
 
     def rows(self, numbers: Array, columns: int) -> Array:

@@ -19,7 +19,7 @@ from pipeline.nn.gradients import GRADIENTS, Gradient, loss_of
 from pipeline.nn.images import together
 from pipeline.nn.inference import accuracy
 from pipeline.nn.initializers import INITIALIZERS, initialize
-from pipeline.nn.losses import LOSSES
+from pipeline.nn.losses import LOSSES, mean
 from pipeline.nn.net import Draw, build
 from pipeline.nn.random import Stream
 from pipeline.training.augment import Distortion
@@ -206,7 +206,7 @@ class Trainer:
     def guessing(self) -> float:
         """The loss of a net that finds all classes equally likely."""
         even = np.zeros((1, self.about["classes"]), self.ops.dtype)
-        return float(self.loss(self.ops, even, np.zeros(1, np.intp))[0])
+        return mean(self.ops, self.loss(self.ops, even, np.zeros(1, np.intp))[0])
 
     # state
 
