@@ -31,26 +31,32 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     from pipeline.training.progress import Progress
     from pipeline.training.saving import save_training
     from pipeline.training.trainer import Trainer
+    from pipeline.training.workers import workers
 
-    with unchanged(source):
-        data = describe_dataset(source) | {"sha256": sha256(source)}
-        train, held_out = load_splits(source, data, ["train", data["held_out"]])
-    trainer = Trainer(settings.model_dump(), (1, *data["feature_shape"]), train, held_out, len(data["class_names"]))
-    about = {"net": trainer.about, "params": settings.model_dump(), "data": data}
-    checkpoints = Checkpoints(kept, about | {"code": code_hash(CODE)}, every=CHECKPOINT_SECONDS)
-    with (
-        computing(),
-        sole_writer(kept),
-        Stopping() as stopping,
-        Progress(trainer.plan, data["held_out"], checkpoints, stopping) as progress,
-    ):
-        if (word := settings.gradient) != "backprop":
-            progress.say(f"gradient {word}: about {trainer.seconds():.0f} s for {trainer.plan.iterations} steps")
-        history = trainer.fit(progress, checkpoints, stopping)
-        with basis.unaltered():
-            save_training(folder, history, trainer.result, trainer.shapes, about)
-        write_json(Path("data/run.json"), machine() | {"training_seconds": round(progress.spent, 1)})
-        checkpoints.clear()
+    with workers(settings.arithmetic, settings.batch_size) as those, computing():
+        with unchanged(source):
+            data = describe_dataset(source) | {"sha256": sha256(source)}
+            train, held_out = load_splits(source, data, ["train", data["held_out"]])
+        shape, classes = (1, *data["feature_shape"]), len(data["class_names"])
+        trainer = Trainer(settings.model_dump(), shape, train, held_out, classes, those)
+        about = {"net": trainer.about, "params": settings.model_dump(), "data": data}
+        checkpoints = Checkpoints(kept, about | {"code": code_hash(CODE)}, every=CHECKPOINT_SECONDS)
+        if those.process.rank:  # process 0 shows progress and writes
+            with Stopping() as stopping:
+                trainer.fit(lambda history: None, checkpoints, stopping)
+            return
+        with (
+            sole_writer(kept),
+            Stopping() as stopping,
+            Progress(trainer.plan, data["held_out"], checkpoints, stopping) as progress,
+        ):
+            if (word := settings.gradient) != "backprop":
+                progress.say(f"gradient {word}: about {trainer.seconds():.0f} s for {trainer.plan.iterations} steps")
+            history = trainer.fit(progress, checkpoints, stopping)
+            with basis.unaltered():
+                save_training(folder, history, trainer.result, trainer.shapes, about)
+            write_json(Path("data/run.json"), machine() | {"training_seconds": round(progress.spent, 1)})
+            checkpoints.clear()
 
 
 if __name__ == "__main__":

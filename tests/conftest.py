@@ -28,7 +28,7 @@ settings.load_profile("check")
 
 # What a person's surroundings may say to the programs that are tested here.
 FOREIGN = "(https?|all|no)_proxy|(requests|curl)_ca_bundle|netrc|pipeline_mirrors|git_(dir|index_file|work_tree)|dvc_.*"
-FOREIGN += "|pythonwarnings|mplbackend|columns|.*color.*|github_actions"
+FOREIGN += "|pipeline_threads|pythonwarnings|mplbackend|columns|.*color.*|github_actions"
 
 
 def pytest_configure() -> None:

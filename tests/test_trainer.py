@@ -19,6 +19,7 @@ from pipeline.training.checkpoints import SHA256, Checkpoints, sound
 from pipeline.training.loop import History, fit, plan, require_finite
 from pipeline.training.progress import Progress
 from pipeline.training.settings import Train
+from pipeline.training.team import SOLE, Workers
 from pipeline.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[1]
@@ -28,12 +29,12 @@ BYTES = (IMAGES * 255).astype(np.uint8)
 SHAPE, NET = (1, 3, 4), ["affine 5", "sigmoid", "affine"]
 
 
-def trainer(images: np.ndarray | None = None, **settings: object) -> Trainer:
+def trainer(images: np.ndarray | None = None, workers: Workers = SOLE, **settings: object) -> Trainer:
     train = load_params(ROOT / "params.yaml", (), Train).model_dump()
     small = {"layers": NET, "batch_size": 10, "length": "1000 iterations", "sampling": "shuffle"}
     if images is None:
         images = BYTES if "augment" in settings else IMAGES
-    return Trainer(train | small | settings, SHAPE, (images, LABELS), (images[:50], LABELS[:50]), 3)
+    return Trainer(train | small | settings, SHAPE, (images, LABELS), (images[:50], LABELS[:50]), 3, workers)
 
 
 class StopAfter(Stopping):
@@ -230,9 +231,9 @@ def test_two_generations_are_kept_and_the_newest_is_found(tmp_path):
 
 
 def test_a_checkpoint_is_written_when_its_time_has_come(tmp_path):
-    checkpoints(tmp_path, every=1e9).keep(1, dict)
+    finish(trainer(length="10 iterations"), tmp_path)
     assert not list(tmp_path.iterdir())
-    checkpoints(tmp_path, every=0).keep(1, dict)
+    trainer(length="10 iterations").fit(lambda history: None, checkpoints(tmp_path, every=0), Stopping())
     assert len(list(tmp_path.glob("*.npz"))) == 1
 
 

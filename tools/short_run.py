@@ -15,6 +15,7 @@ from pipeline.base.signals import Stopping
 from pipeline.nn.inference import logits
 from pipeline.nn.random import Stream
 from pipeline.training.checkpoints import Checkpoints
+from pipeline.training.team import SOLE, Workers
 from pipeline.training.trainer import Trainer
 
 PLAIN = {
@@ -55,11 +56,11 @@ def digits(count: int) -> tuple[np.ndarray, np.ndarray]:
     return pixels.astype(np.float32) / np.float32(255), labels
 
 
-def lines(arithmetic: str) -> Iterator[str]:
+def lines(arithmetic: str, workers: Workers = SOLE) -> Iterator[str]:
     """One for each net: weights, losses, accuracies and logits in one hash."""
     train, held_out = digits(300), digits(100)
     for name, settings in NETS.items():
-        one = Trainer(PLAIN | settings | {"arithmetic": arithmetic}, (1, 28, 28), train, held_out, 10)
+        one = Trainer(PLAIN | settings | {"arithmetic": arithmetic}, (1, 28, 28), train, held_out, 10, workers)
         history = one.fit(lambda history: None, Checkpoints(Path(), {}, math.inf), Stopping())
         answers = np.concatenate(list(logits(one.ops, one.net, one.weights, one.measured[1][0], 64)))
         total = hashlib.sha256()

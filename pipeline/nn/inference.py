@@ -22,8 +22,8 @@ def logits(ops: Arithmetic, net: Net, weights: Array, images: Array, batch: int)
         yield forward(ops, net, w, images[start : start + batch])[0]
 
 
-def accuracy(ops: Arithmetic, net: Net, weights: Array, images: Array, labels: Array) -> float:
-    """Share of `images` whose largest logit is their label's."""
+def count_right(ops: Arithmetic, net: Net, weights: Array, images: Array, labels: Array) -> int:
+    """How many of `images` have their largest logit where their label is."""
     ops, w = ops.image_by_image(), operands(ops, net, weights)()
 
     @np.errstate(over="ignore", invalid="ignore")  # a thread has its own; training tells a diverged net in one line
@@ -33,7 +33,7 @@ def accuracy(ops: Arithmetic, net: Net, weights: Array, images: Array, labels: A
 
     count = min(processors(), MOST_THREADS)
     with ThreadPoolExecutor(count) as threads:  # no image needs another, so the threads never wait
-        return sum(threads.map(right, range(0, len(images), BATCH))) / len(labels)
+        return sum(threads.map(right, range(0, len(images), BATCH)))
 
 
 def processors() -> int:

@@ -8,7 +8,7 @@ before is used.
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,11 @@ State = dict[str, Array]
 
 
 class Checkpoints:
-    """The checkpoints of one run in `folder`; `keep` writes one when the last is `every` seconds old."""
+    """The checkpoints of one run in `folder`; one is `due` when the last is `every` seconds old."""
 
     def __init__(self, folder: Path, run: Mapping[str, Any], every: float) -> None:
-        key = hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()
-        self.slots = [folder / f"{key[:32]}.{generation}.npz" for generation in (0, 1)]
+        self.key = hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()[:32]
+        self.slots = [folder / f"{self.key}.{generation}.npz" for generation in (0, 1)]
         self.every, self.written = every, time.monotonic()
 
     def load(self) -> State | None:
@@ -45,10 +45,10 @@ class Checkpoints:
         others = any(self.slots[0].parent.glob("*.npz"))
         return "the checkpoints here belong to other data, code or parameters" if others else ""
 
-    def keep(self, iteration: int, state: Callable[[], State]) -> None:
-        """Save the state if the last save is long enough ago."""
-        if time.monotonic() - self.written >= self.every:
-            self.save(iteration, state())
+    @property
+    def due(self) -> bool:
+        """Whether the last save is long enough ago."""
+        return time.monotonic() - self.written >= self.every
 
     def save(self, iteration: int, state: State) -> None:
         """Replace the older generation."""

@@ -1,7 +1,7 @@
 """From the settings of a training to a trained net: the one place where the parts of nn, fast and training meet."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,23 +15,26 @@ from pipeline.fast.one_image import one_image
 from pipeline.fast.pixels import affine_suffix, arranged, dimmest_first, lit, reordered
 from pipeline.fast.rewrite import fast
 from pipeline.nn.arithmetic import ARITHMETICS
-from pipeline.nn.gradients import GRADIENTS, Gradient, loss_of
+from pipeline.nn.gradients import GRADIENTS, Gradient, loss_of, of_part
 from pipeline.nn.images import together
-from pipeline.nn.inference import accuracy
+from pipeline.nn.inference import count_right
 from pipeline.nn.initializers import INITIALIZERS, initialize
 from pipeline.nn.losses import LOSSES, mean
-from pipeline.nn.net import Draw, build
+from pipeline.nn.net import Draw, build, finish
 from pipeline.nn.random import Stream
 from pipeline.training.augment import Distortion
 from pipeline.training.averages import AVERAGES
 from pipeline.training.checkpoints import Checkpoints, State
-from pipeline.training.loop import BLOCK, DROPOUT_STREAM, WEIGHTS_STREAM, History, Measured, fit, plan
-from pipeline.training.optimizers import OPTIMIZERS
+from pipeline.training.loop import BLOCK, DROPOUT_STREAM, WEIGHTS_STREAM, History, Measured, Steps, fit, plan
+from pipeline.training.optimizers import OPTIMIZERS, Slots
+from pipeline.training.pace import Fastest
 from pipeline.training.schedules import SCHEDULES
+from pipeline.training.team import ALONE, SOLE, Team, Workers, side_by_side
 
 Labelled = tuple[Array, Array]  # images (N, ...) and class indices (N,)
 DECAYED = 1e-290  # weights of dark pixels come to this; some processors have nothing between 2e-308 and 0
 DISTORTED = 1 << 22  # pixels of images distorted at a time
+TERMS = 1 << 22  # of the losses of steps taken at once
 
 
 class Trainer:
@@ -43,10 +46,16 @@ class Trainer:
     """
 
     def __init__(
-        self, settings: Mapping[str, Any], shape: tuple[int, ...], train: Labelled, held_out: Labelled, classes: int
+        self,
+        settings: Mapping[str, Any],
+        shape: tuple[int, ...],
+        train: Labelled,
+        held_out: Labelled,
+        classes: int,
+        workers: Workers = SOLE,
     ) -> None:
         """`shape` is (C, Y, X) of an image, whatever the shape of its array. Raises PipelineError if no net fits it."""
-        self.settings, self.ops = settings, ARITHMETICS[settings["arithmetic"]]
+        self.settings, self.ops, self.workers = settings, ARITHMETICS[settings["arithmetic"]], workers
         self.plan = plan(len(train[0]), *(settings[key] for key in ("batch_size", "length", "sampling", "seed")))
         self.about = {key: settings[key] for key in ("layers", "arithmetic", "loss", "batch_size")}
         self.about |= {"input_shape": list(shape), "classes": classes}
@@ -71,7 +80,14 @@ class Trainer:
 
         Raises PipelineError where training diverges, Stopped where `stopping` wants it, with a checkpoint written.
         """
-        history = self.begin(checkpoints.load())
+        process = self.workers.process
+        state, key = process.told((checkpoints.load(), checkpoints.key))
+        if key != checkpoints.key:
+            raise PipelineError(
+                f"process {process.rank} of mpiexec has other data, code or parameters than process 0; "
+                "give all of them the same."
+            )
+        history = self.begin(state)
         if not history.accuracies:
             history.accuracies.append(Measured(0.0, *self.measure()))
         watch(history)
@@ -80,14 +96,20 @@ class Trainer:
             watch(history)
             require_better_than_guessing(history, self.plan.per_epoch, self.guessing(), self.about["classes"])
             done = len(history.losses)
-            if stopping.wanted:
-                checkpoints.save(done, self.state(history))
+            stop, due = 2.0 * stopping.wanted, process.told(1.0 * checkpoints.due)
+            if wanted := process.max(max(stop, due)):
+                state = self.state(history)
+                if process.rank == 0:
+                    checkpoints.save(done, state)
+            if wanted == 2:
                 stopping.stop(
                     f"Stopped after iteration {done} of {self.plan.iterations}; run it again to go on from there."
                 )
-            checkpoints.keep(done, lambda: self.state(history))
 
-        most = BLOCK if self.settings["gradient"] == "backprop" else 1  # a step by differences can take minutes
+        most = BLOCK if process.size == 1 else BLOCK // 32  # mpiexec kills soon after its signal
+        most = max(min(most, TERMS // self.plan.batch_size), 1)
+        if self.settings["gradient"] != "backprop":
+            most = 1  # a step by differences can take minutes
         with np.errstate(over="ignore", invalid="ignore"):  # a loss that is no number is told once, in one line
             return fit(self.plan, self.steps(), self.measure, after, history, most)
 
@@ -100,9 +122,12 @@ class Trainer:
 
     # steps
 
-    def steps(self) -> Callable[[Array, int], Array]:
+    def steps(self) -> Steps:
         """A function (batches (m, B), steps done before) -> losses (m,) that takes the steps of the batches."""
         images, labels = self.train
+        if self.settings["gradient"] == "backprop" and not self.steps_are_single():
+            ways = [self.steps_of(crew) for crew in self.workers.crews]
+            return ways[0] if len(ways) == 1 else Fastest(ways)
         if self.steps_are_single():
             run_single = one_image(self.ops, self.net, self.weights, images, labels)
             return lambda batches, done: run_single(
@@ -115,10 +140,48 @@ class Trainer:
             losses = np.empty(len(batches))
             for i, x in enumerate(self.images(batches, done)):
                 losses[i] = gradient(x, labels[batches[i]], self.draw(done + i))
-                self.update(grads, done + i, self.dark(x))
+                self.update(grads, self.slots, self.rate(done + i), done + i)
             return losses
 
         return run
+
+    def steps_of(self, crew: Sequence[Team]) -> Steps:
+        """The same, by backpropagation, of the workers of a crew."""
+
+        def run(batches: Array, done: int) -> Array:
+            rates = [self.rate(done + i) for i in range(len(batches))]
+            terms = side_by_side(crew, lambda team: self.work(team, team is crew[0], batches, done, rates))
+            return np.array([mean(self.ops, its) for its in terms])
+
+        return run
+
+    def work(self, team: Team, counts: bool, batches: Array, done: int, rates: list[float]) -> Array:
+        """Do what one worker does in these steps; return the terms of the losses (m, B, ...) of whole batches."""
+        among = team if batches.shape[1] >= team.size else ALONE  # of fewer images all take all, and worker 0 counts
+        part, own = among.part(batches.shape[1]), team.part(len(self.weights))
+        grads, terms = np.empty_like(self.weights), []
+        gradient = of_part(self.ops, self.net, self.loss, self.weights, grads, among.max)
+        slots = self.owned_slots(own, counts)
+        for i, x in enumerate(self.images(batches, done, part)):
+            draw = self.draw(done + i, part.start)
+            terms.append(gradient(x, self.train[1][batches[i, part]], draw, batches.shape[1]))
+            if among is not team and team.rank:
+                grads[:] = 0
+            found = team.owned(grads)
+            finish(self.net, found, own.start)
+            self.update(found, slots, rates[i], done + i, own, self.dark(x) if team.size == 1 else 0)
+            team.share(self.weights)
+        every = np.zeros((*batches.shape, *terms[0].shape[1:]), terms[0].dtype)
+        every[:, part] = terms
+        return among.sum(every)
+
+    def owned_slots(self, own: slice, counts: bool) -> Slots:
+        """Views of what the optimizer remembers of the own weights. What it counts, one worker of a process counts."""
+        found = {}
+        for name, slot in self.slots.items():
+            of_weights = len(slot) == len(self.weights)
+            found[name] = slot[own] if of_weights else slot if counts else slot.copy()
+        return found
 
     def steps_are_single(self) -> bool:
         """Whether fast.one_image can take the steps: plain gradient descent on one image each."""
@@ -126,9 +189,9 @@ class Trainer:
         made_for = has_structure(self.net, self.settings["loss"]) and read(self.settings["loss"], LOSSES)[1] == (0,)
         return made_for and self.order is not None and all(self.settings[key] == value for key, value in plain.items())
 
-    def images(self, batches: Array, done: int) -> Iterator[Array]:
-        """The images (B, k) of each batch, after so many steps; many are distorted at once, as few cost as much."""
-        images = self.train[0]
+    def images(self, batches: Array, done: int, part: slice = slice(None)) -> Iterator[Array]:
+        """The images (B, k) of a part of each batch; many are distorted at once, as few cost as much."""
+        images, of_all, batches = self.train[0], batches, batches[:, part]
         if not self.distortion:
             found = np.empty((batches.shape[1], images.shape[1]), images.dtype)  # used again by each batch
             for batch in batches:
@@ -138,7 +201,7 @@ class Trainer:
         most = max(DISTORTED // (batches.shape[1] * images.shape[1]), 1)
         for start in range(0, len(batches), most):
             block = batches[start : start + most]
-            numbers = self.plan.numbers(block, done + start)
+            numbers = self.plan.numbers(of_all[start : start + most], done + start)[:, part]
             yield from self.distortion.render(images[block.reshape(-1)], numbers.reshape(-1)).reshape(*block.shape, -1)
 
     def lit(self, images: Array) -> Array:
@@ -163,30 +226,34 @@ class Trainer:
         """How many weights, the first in the vector, are those of pixels that `lit` left out of x (n, k)."""
         return 0 if self.order is None else (len(self.order) + 1 - x.shape[1]) * self.shapes["W1"][1]
 
-    def update(self, grads: Array, done: int, dark: int) -> None:
-        """Change the weights by the gradient, after so many steps; weights decay as in Loshchilov & Hutter 2019."""
-        rate = self.rate(done)
+    def update(
+        self, grads: Array, slots: Slots, rate: float, done: int, own: slice = slice(None), dark: int = 0
+    ) -> None:
+        """Change weights by their gradient, after so many steps; weights decay as in Loshchilov & Hutter 2019."""
+        weights, first = self.weights[own], dark if self.optimizer.local else 0
         if self.settings["weight_decay"]:
-            self.weights *= 1 - rate * self.settings["weight_decay"]
-        first = dark if self.optimizer.local else 0
-        self.optimizer.update(self.weights[first:], grads[first:], self.slots, rate)
+            weights *= 1 - rate * self.settings["weight_decay"]
+        self.optimizer.update(weights[first:], grads[first:], slots, rate)
         if self.average:
-            self.average(self.averaged, self.weights, done)
+            self.average(self.averaged[own], weights, done)
 
-    def draw(self, done: int) -> Draw:
-        """The random numbers of a step: every layer has its own stream, and every image one row of it."""
+    def draw(self, done: int, start: int = 0) -> Draw:
+        """The random numbers of a step: every layer has its own stream, and every image one row, from `start` on."""
 
         def numbers(layer: int, images: int, size: int) -> Array:
             stream = Stream(self.settings["seed"], DROPOUT_STREAM, done, layer)
-            return stream.bits16(images, size)
+            return stream.bits16(images, size, start)
 
         return numbers
 
     def measure(self) -> tuple[float, float]:
         """Accuracy on the training and on the held-out images."""
-        weights = self.averaged if self.average else self.weights
-        train, held_out = (accuracy(self.ops, self.net, weights, *split) for split in self.measured)
-        return train, held_out
+        weights, process = self.averaged if self.average else self.weights, self.workers.process
+        process.share(weights)
+        parts = [[array[process.part(len(array))] for array in split] for split in self.measured]
+        right = np.array([float(count_right(self.ops, self.net, weights, *part)) for part in parts])
+        train, held_out = process.sum(right) / [len(labels) for _, labels in self.measured]
+        return float(train), float(held_out)
 
     def seconds(self) -> float:
         """About how long the gradients of the whole run will take: one is timed, or one of the losses that it needs."""
@@ -220,6 +287,9 @@ class Trainer:
         """All that the rest of the run depends on: random streams need no more than the iteration."""
         vectors = {"weights": self.weights, "averaged": self.averaged}
         vectors |= {f"slot_{name}": array for name, array in self.slots.items()}
+        for vector in vectors.values():
+            if len(vector) == len(self.weights):
+                self.workers.process.share(vector)
         curves = {"losses": np.array(history.losses), "accuracies": np.array(history.accuracies)}
         return {name: self.turned(vector, back=True) for name, vector in vectors.items()} | curves
 

@@ -1,0 +1,146 @@
+"""Workers that take the steps of one training together, each on its part of every batch, to the same bits.
+
+Exact sums and maxima do not depend on who adds: see pipeline.nn.exact. Each worker owns a slice of the flat vector. It
+adds up that slice of everybody's gradient, updates the weights there, and hands them to all: ZeRO stage 1, Rajbhandari,
+Rasley, Ruwase & He 2020. Workers are threads of this process, or processes under MPI: see pipeline.training.mpi.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from queue import SimpleQueue
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from pipeline.base.arrays import Array
+from pipeline.nn.exact import alone
+
+T = TypeVar("T")
+
+
+class Team(NamedTuple):
+    """One worker's place among `size` workers, and what they do together: all call the same functions in turn.
+
+    max: of everybody's numbers. sum: an array becomes the sum of everybody's. owned: (array of all weights) -> this
+    worker's part of the sum of everybody's; others still read the array, until `share`, which hands the own part of a
+    vector to all. told: the object that worker 0 has. leave: let nobody wait for this worker any more.
+    """
+
+    rank: int
+    size: int
+    max: Callable[[float], float]
+    sum: Callable[[Array], Array]
+    owned: Callable[[Array], Array]
+    share: Callable[[Array], None]
+    told: Callable[[Any], Any]
+    leave: Callable[[], None] = lambda: None
+
+    def part(self, count: int) -> slice:
+        """This worker's part of so many things in a row."""
+        return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
+
+
+def itself(it: T) -> T:
+    """What everybody has together, where there is nobody else."""
+    return it
+
+
+ALONE = Team(0, 1, alone, itself, itself, lambda vector: None, itself)
+
+
+class Left(Exception):
+    """Another worker left; why is told by that one."""
+
+
+def threads(size: int) -> list[Team]:
+    """So many workers, each for a thread of this process, with the same weights in memory. One is worker ALONE."""
+    if size == 1:
+        return [ALONE]
+    post: list[list[SimpleQueue[Any]]] = [[SimpleQueue() for _ in range(size)] for _ in range(size)]
+
+    def exchange(rank: int, mine: Any) -> list[Any]:
+        """What everybody has, by rank; nobody goes on before all have come."""
+        for to in range(size):
+            post[rank][to].put(mine)
+        found = [post[other][rank].get() for other in range(size)]
+        if any(one is Left for one in found):
+            raise Left
+        return found
+
+    def total(rank: int, a: Array) -> Array:
+        found = sum(exchange(rank, a))
+        exchange(rank, None)  # nobody reads `a` any more
+        a[...] = found
+        return a
+
+    def owned(rank: int, part: Callable[[int], slice], a: Array) -> Array:
+        mine = a[part(len(a))]
+        for other, theirs in enumerate(exchange(rank, a)):
+            if other != rank:
+                mine += theirs[part(len(a))]
+        return mine
+
+    def share(rank: int, vector: Array) -> None:
+        exchange(rank, None)  # it is in the memory of all
+
+    def leave(rank: int) -> None:
+        for to in range(size):
+            post[rank][to].put(Left)
+
+    def team(rank: int) -> Team:
+        return Team(
+            rank,
+            size,
+            max=lambda x: max(exchange(rank, number(x))),
+            sum=partial(total, rank),
+            owned=partial(owned, rank, Team(rank, size, *ALONE[2:]).part),
+            share=partial(share, rank),
+            told=lambda it: exchange(rank, it)[0],
+            leave=partial(leave, rank),
+        )
+
+    return [team(rank) for rank in range(size)]
+
+
+def number(x: float) -> float:
+    """`x`, or infinity for NaN, which has no place in an order; neither has a grid."""
+    return math.inf if math.isnan(x) else x
+
+
+def side_by_side(teams: Sequence[Team], work: Callable[[Team], T]) -> T:
+    """What work(team) returns to the first worker; each other one works on a thread of its own.
+
+    Raises what the first worker that fails raises; then the others have ended, too.
+    """
+    first, *others = teams
+    if not others:
+        return work(first)
+    failures: list[BaseException] = []
+
+    @np.errstate(over="ignore", invalid="ignore")  # a thread has its own; a diverged net is told in one line
+    def worked(team: Team, *before: Callable[[], Any]) -> Any:
+        try:
+            for begin in before:
+                begin()
+            return work(team)
+        except BaseException as failure:
+            team.leave()
+            failures.append(failure)
+
+    with ThreadPoolExecutor(len(others)) as pool:
+        result: T = worked(first, *(partial(pool.submit, worked, other) for other in others))
+    for failure in sorted(failures, key=lambda one: isinstance(one, Left)):
+        raise failure
+    return result
+
+
+class Workers(NamedTuple):
+    """Who trains: `process` is this process among others; `crews` are those of its workers that can take the steps."""
+
+    process: Team = ALONE
+    crews: Sequence[Sequence[Team]] = ((ALONE,),)
+
+
+SOLE = Workers()

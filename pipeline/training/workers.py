@@ -1,0 +1,60 @@
+"""Who takes the steps of a training: threads of this process, or processes that mpiexec started.
+
+No parameter says so, because no bit depends on it. $PIPELINE_THREADS is a number of threads. Without it, one thread and
+several take turns, and the clock decides: see pipeline.training.pace.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pipeline.base.errors import PipelineError
+from pipeline.nn.inference import processors
+from pipeline.training.mpi import launched, processes
+from pipeline.training.team import ALONE, Workers, threads
+
+THREADS = "PIPELINE_THREADS"
+MOST = 1024  # threads that can be asked for
+TRIED = (1, 2, 4)  # threads, where nobody asks for a number
+
+
+@contextmanager
+def workers(arithmetic: str, batch_size: int) -> Iterator[Workers]:
+    """The workers that the environment asks for. Raises PipelineError where they cannot train so."""
+    asked = threads_asked()
+    if launched():
+        with processes() as process:
+            require(process.size, f"mpiexec started {process.size} processes", arithmetic, batch_size)
+            if process.size > 1 and (asked or 1) > 1:
+                raise PipelineError(f"{THREADS} is {asked}, but each process of mpiexec has one thread; unset it.")
+            yield Workers(process, [[process]])
+    elif asked is None:
+        most = min(processors(), batch_size) if arithmetic == "exact" else 1
+        yield Workers(ALONE, [threads(size) for size in TRIED if size <= most])
+    else:
+        require(asked, f"{THREADS} is {asked}", arithmetic, batch_size)
+        yield Workers(ALONE, [threads(asked)])
+
+
+def threads_asked() -> int | None:
+    """What $PIPELINE_THREADS says, if anything. Raises PipelineError where it is no number of threads."""
+    text = os.environ.get(THREADS, "").strip()
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MOST):
+        raise PipelineError(f"{THREADS} is {text!r}, expected a whole number from 1 to {MOST}; correct or unset it.")
+    return int(text)
+
+
+def require(size: int, found: str, arithmetic: str, batch_size: int) -> None:
+    """Raise PipelineError where so many workers would change bits, or have no work; `found` says who wants them."""
+    if size > 1 and arithmetic != "exact":
+        raise PipelineError(
+            f"{found}, but train.arithmetic is {arithmetic}, whose bits depend on who adds; "
+            "set train.arithmetic=exact, or take one worker."
+        )
+    if size > batch_size:
+        raise PipelineError(
+            f"{found}, but train.batch_size is {batch_size}, and each worker needs an image of every batch; "
+            "take fewer workers or larger batches."
+        )
