@@ -41,22 +41,19 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
         trainer = Trainer(settings.model_dump(), shape, train, held_out, classes, those)
         about = {"net": trainer.about, "params": settings.model_dump(), "data": data}
         checkpoints = Checkpoints(kept, about | {"code": code_hash(CODE)}, every=CHECKPOINT_SECONDS)
-        if those.process.rank:  # process 0 shows progress and writes
-            with Stopping() as stopping:
+        with Stopping() as stopping:
+            if those.process.rank:  # process 0 shows progress and writes
                 trainer.fit(lambda history: None, checkpoints, stopping)
-            return
-        with (
-            sole_writer(kept),
-            Stopping() as stopping,
-            Progress(trainer.plan, data["held_out"], checkpoints, stopping) as progress,
-        ):
-            if (word := settings.gradient) != "backprop":
-                progress.say(f"gradient {word}: about {trainer.seconds():.0f} s for {trainer.plan.iterations} steps")
-            history = trainer.fit(progress, checkpoints, stopping)
-            with basis.unaltered():
-                save_training(folder, history, trainer.result, trainer.shapes, about)
-            write_json(Path("data/run.json"), machine() | {"training_seconds": round(progress.spent, 1)})
-            checkpoints.clear()
+                return
+            with sole_writer(kept), Progress(trainer.plan, data["held_out"], checkpoints, stopping) as progress:
+                if settings.gradient != "backprop":
+                    seconds, steps = trainer.seconds(), trainer.plan.iterations
+                    progress.say(f"gradient {settings.gradient}: about {seconds:.0f} s for {steps} steps")
+                history = trainer.fit(progress, checkpoints, stopping)
+                with basis.unaltered():
+                    save_training(folder, history, trainer.result, trainer.shapes, about)
+                write_json(Path("data/run.json"), machine() | {"training_seconds": round(progress.spent, 1)})
+                checkpoints.clear()
 
 
 if __name__ == "__main__":

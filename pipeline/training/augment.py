@@ -14,6 +14,7 @@ import numpy as np
 
 from pipeline.base.arrays import Array
 from pipeline.base.elementary import exp, polynomial
+from pipeline.base.errors import PipelineError
 from pipeline.base.words import Choice, Number, made
 from pipeline.nn.random import Stream
 from pipeline.training.loop import AUGMENT_STREAM
@@ -117,6 +118,16 @@ class Distortion:
     def random(self, numbers: Array) -> Array:
         """The random numbers (n, 8) of images, from -1 to below 1."""
         return Stream(self.seed, AUGMENT_STREAM, 1).rows(numbers, 8) * 2.0**-31 - 1
+
+
+def distortion(words: list[str], shape: tuple[int, ...], seed: int, white: int | None) -> Distortion | None:
+    """What train.augment says, if anything. Raises PipelineError where images are no pixels: `white` is None."""
+    if words and white is None:
+        raise PipelineError(
+            f"train.augment is [{', '.join(words)}], but augment needs pixels: bytes, or float32 of whole 255ths; "
+            "set convert.features=pixels, or train.augment=[]."
+        )
+    return Distortion(words, shape[1:], seed) if words else None
 
 
 def mixed(images: Array, positions: Array) -> Array:

@@ -17,6 +17,7 @@ import numpy as np
 from pipeline.base.arrays import Array
 from pipeline.base.errors import PipelineError
 from pipeline.base.npz import arrays_digest, read_npz, write_npz
+from pipeline.training.team import ALONE, Team
 
 SHA256 = "sha256"  # the member that vouches for the others
 ITERATION = "iteration"
@@ -32,8 +33,22 @@ class Checkpoints:
         self.slots = [folder / f"{self.key}.{generation}.npz" for generation in (0, 1)]
         self.every, self.written = every, time.monotonic()
 
-    def load(self) -> State | None:
-        """The newest sound state, if there is one; the next save replaces the other."""
+    def load(self, process: Team = ALONE) -> State | None:
+        """The newest sound state that process 0 has, if there is one; the next save replaces the other.
+
+        Raises PipelineError where that process trains something else.
+        """
+        key, state = process.told((self.key, self.newest()))
+        if key != self.key:
+            raise PipelineError(
+                f"process {process.rank} of mpiexec has other data, code or parameters than process 0; "
+                "give all of them the same."
+            )
+        found: State | None = state
+        return found
+
+    def newest(self) -> State | None:
+        """The newest sound state on this disk."""
         found = {slot: state for slot in self.slots if (state := sound(slot))}
         self.slots.sort(key=lambda slot: int(found[slot][ITERATION]) if slot in found else -1)
         return found.get(self.slots[-1])

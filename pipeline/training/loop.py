@@ -125,3 +125,17 @@ def require_finite(losses: list[float], before: int) -> None:
                 f"training diverged: the loss of iteration {iteration} is {loss}; no model was written. "
                 "Choose a smaller train.learning_rate."
             )
+
+
+def require_better_than_guessing(history: History, per_epoch: int, guessing: float, classes: int) -> None:
+    """Raise PipelineError where an epoch's loss is far above, and its accuracy no better than, what guessing has."""
+    last, losses = history.accuracies[-1], history.losses
+    if len(losses) < per_epoch or last.train >= 1.5 / classes:  # first: a sum over an epoch costs as much as many steps
+        return
+    mean = sum(losses[-per_epoch:]) / per_epoch
+    if mean > 10 * guessing:
+        raise PipelineError(
+            f"training diverged: after epoch {last.epoch:.1f} the loss is {mean:.4g}, where guessing has "
+            f"{guessing:.1f}, and accuracy {last.train:.0%}; no model was written. "
+            "Choose a smaller train.learning_rate."
+        )

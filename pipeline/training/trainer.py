@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from pipeline.base.arrays import Array
-from pipeline.base.errors import PipelineError
 from pipeline.base.signals import Stopping
 from pipeline.base.words import made, read
 from pipeline.fast.differences import differences, has_structure
@@ -22,10 +21,11 @@ from pipeline.nn.initializers import INITIALIZERS, initialize
 from pipeline.nn.losses import LOSSES, mean
 from pipeline.nn.net import Draw, build, finish
 from pipeline.nn.random import Stream
-from pipeline.training.augment import Distortion
+from pipeline.training.augment import distortion
 from pipeline.training.averages import AVERAGES
 from pipeline.training.checkpoints import Checkpoints, State
 from pipeline.training.loop import BLOCK, DROPOUT_STREAM, WEIGHTS_STREAM, History, Measured, Steps, fit, plan
+from pipeline.training.loop import require_better_than_guessing as require_better
 from pipeline.training.optimizers import OPTIMIZERS, Slots
 from pipeline.training.pace import Fastest
 from pipeline.training.schedules import SCHEDULES
@@ -81,20 +81,14 @@ class Trainer:
         Raises PipelineError where training diverges, Stopped where `stopping` wants it, with a checkpoint written.
         """
         process = self.workers.process
-        state, key = process.told((checkpoints.load(), checkpoints.key))
-        if key != checkpoints.key:
-            raise PipelineError(
-                f"process {process.rank} of mpiexec has other data, code or parameters than process 0; "
-                "give all of them the same."
-            )
-        history = self.begin(state)
+        history = self.begin(checkpoints.load(process))
         if not history.accuracies:
             history.accuracies.append(Measured(0.0, *self.measure()))
         watch(history)
 
         def after(history: History) -> None:
             watch(history)
-            require_better_than_guessing(history, self.plan.per_epoch, self.guessing(), self.about["classes"])
+            require_better(history, self.plan.per_epoch, self.guessing(), self.about["classes"])
             done = len(history.losses)
             stop, due = 2.0 * stopping.wanted, process.told(1.0 * checkpoints.due)
             if wanted := process.max(max(stop, due)):
@@ -107,9 +101,9 @@ class Trainer:
                 )
 
         most = BLOCK if process.size == 1 else BLOCK // 32  # mpiexec kills soon after its signal
-        most = max(min(most, TERMS // self.plan.batch_size), 1)
         if self.settings["gradient"] != "backprop":
             most = 1  # a step by differences can take minutes
+        most = max(min(most, TERMS // self.plan.batch_size), 1)
         with np.errstate(over="ignore", invalid="ignore"):  # a loss that is no number is told once, in one line
             return fit(self.plan, self.steps(), self.measure, after, history, most)
 
@@ -125,14 +119,14 @@ class Trainer:
     def steps(self) -> Steps:
         """A function (batches (m, B), steps done before) -> losses (m,) that takes the steps of the batches."""
         images, labels = self.train
-        if self.settings["gradient"] == "backprop" and not self.steps_are_single():
-            ways = [self.steps_of(crew) for crew in self.workers.crews]
-            return ways[0] if len(ways) == 1 else Fastest(ways)
         if self.steps_are_single():
             run_single = one_image(self.ops, self.net, self.weights, images, labels)
             return lambda batches, done: run_single(
                 batches[:, 0], np.array([self.rate(done + i) for i in range(len(batches))])
             )
+        if self.settings["gradient"] == "backprop":
+            ways = [self.steps_of(crew) for crew in self.workers.crews]
+            return ways[0] if len(ways) == 1 else Fastest(ways)
         grads = np.empty_like(self.weights)
         gradient = self.gradient(grads)
 
@@ -299,27 +293,3 @@ class Trainer:
         self.weights, self.averaged = (self.turned(state[name]) for name in ("weights", "averaged"))
         self.slots = {name: self.turned(state[f"slot_{name}"]) for name in self.slots}
         return History(state["losses"].tolist(), [Measured(*row) for row in state["accuracies"].tolist()])
-
-
-def distortion(words: list[str], shape: tuple[int, ...], seed: int, white: int | None) -> Distortion | None:
-    """What train.augment says, if anything. Raises PipelineError where images are no pixels: `white` is None."""
-    if words and white is None:
-        raise PipelineError(
-            f"train.augment is [{', '.join(words)}], but augment needs pixels: bytes, or float32 of whole 255ths; "
-            "set convert.features=pixels, or train.augment=[]."
-        )
-    return Distortion(words, shape[1:], seed) if words else None
-
-
-def require_better_than_guessing(history: History, per_epoch: int, guessing: float, classes: int) -> None:
-    """Raise PipelineError where an epoch's loss is far above, and its accuracy no better than, what guessing has."""
-    last, losses = history.accuracies[-1], history.losses
-    if len(losses) < per_epoch or last.train >= 1.5 / classes:  # first: a sum over an epoch costs as much as many steps
-        return
-    mean = sum(losses[-per_epoch:]) / per_epoch
-    if mean > 10 * guessing:
-        raise PipelineError(
-            f"training diverged: after epoch {last.epoch:.1f} the loss is {mean:.4g}, where guessing has "
-            f"{guessing:.1f}, and accuracy {last.train:.0%}; no model was written. "
-            "Choose a smaller train.learning_rate."
-        )
