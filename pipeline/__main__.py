@@ -8,7 +8,18 @@ import typer
 from pipeline.base.errors import reports_errors
 
 STAGES = ("download", "convert", "train", "evaluate")
-COMMANDS = ("predict", "committee", "weights", "export", "features", "compare", "gradcheck", "schema", "verify")
+COMMANDS = (
+    "predict",
+    "committee",
+    "weights",
+    "export",
+    "features",
+    "compare",
+    "gradcheck",
+    "schema",
+    "verify",
+    "sweep",
+)
 
 
 @reports_errors

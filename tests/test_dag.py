@@ -160,6 +160,7 @@ def test_nobody_imports_a_stage():
         ("nn", ROOMS - {"base", "nn"}),
         ("fast", ROOMS - {"base", "nn", "fast", "training"}),
         ("training", ROOMS - {"base", "nn", "fast", "params", "training"}),
+        ("cluster", ROOMS - {"base", "cluster", "params", "report", "training"}),
     ],
 )
 def test_rooms_import_downwards_only(folder, forbidden):
@@ -170,6 +171,7 @@ def test_rooms_import_downwards_only(folder, forbidden):
 @pytest.mark.parametrize(
     ("library", "files"),
     [
+        ("distributed", ["cluster/engine.py", "cluster/worker.py"]),
         ("matplotlib", ["report/plots.py"]),
         ("requests", ["datasets/transport.py"]),
         ("ruamel", ["params.py"]),

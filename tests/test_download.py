@@ -23,7 +23,7 @@ from pipeline.datasets.transport import split_urls
 ROOT = Path(__file__).parents[1]
 
 
-# D59 to D61: signals. The stage is run as a person runs it; every system call of it is swept elsewhere.
+# D59 to D61: signals. The stage is run as a person runs it; faults at every system call are tested elsewhere.
 
 
 def stage(folder, mirror):

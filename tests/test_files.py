@@ -16,7 +16,7 @@ from disks import Behind, raising
 
 from pipeline.base import files
 from pipeline.base.errors import PipelineError
-from pipeline.base.files import publish, replacing, sole_writer, sweep, write_bytes, write_json
+from pipeline.base.files import publish, remove_abandoned, replacing, sole_writer, write_bytes, write_json
 from pipeline.base.npz import write_npz
 
 ROOT = Path(__file__).parents[1]
@@ -245,14 +245,14 @@ def test_a_file_in_place_of_a_folder_is_an_error_that_names_it(path):
 def test_a_name_like_a_pattern_is_swept_like_any_other(tmp_path):
     (tmp_path / ".[ab]*.abcdefgh.part").touch()
     (tmp_path / ".a.abcdefgh.part").touch()
-    sweep(tmp_path / "[ab]*")
+    remove_abandoned(tmp_path / "[ab]*")
     assert list(contents(tmp_path)) == [".a.abcdefgh.part"]
 
 
 def test_the_temporary_file_of_a_live_writer_is_not_swept(path):
     with replacing(path) as file:
         file.write(b"first")
-        sweep(path)
+        remove_abandoned(path)
         write_bytes(path, b"second")
         assert len(contents(path.parent)) == 2
     assert contents(path.parent) == {"file": b"first"}

@@ -24,7 +24,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[syscalls.Workshop]:
     need(can_trace(), "faults at calls: strace is missing, or may not trace here; on Debian: apt-get install strace")
-    folder = tmp_path_factory.mktemp("sweep")
+    folder = tmp_path_factory.mktemp("calls")
     with syscalls.workshop(folder / "of the stages") as made:
         yield made
 
@@ -42,13 +42,13 @@ def can_trace() -> bool:
     ],
 )
 def test_no_fault_at_any_call_makes_a_wrong_file(workshop: syscalls.Workshop, stage: str, fault: str) -> None:
-    result = syscalls.sweep(workshop, stage.rpartition("-")[2], fault, EVERY, first=len(fault))
+    result = syscalls.inject(workshop, stage.rpartition("-")[2], fault, EVERY, first=len(fault))
     assert result.injected >= 3
     assert syscalls.wrong(result) == 0, result
 
 
-def test_the_sweep_finds_what_is_wrong_with_a_naive_download(workshop: syscalls.Workshop) -> None:
-    result = syscalls.sweep(workshop, "naive", "SIGKILL", every=3)
+def test_injected_faults_find_what_is_wrong_with_a_naive_download(workshop: syscalls.Workshop) -> None:
+    result = syscalls.inject(workshop, "naive", "SIGKILL", every=3)
     assert result.corrupt > 0
     assert result.unhealed > 0
 

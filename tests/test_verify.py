@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from clone import Clone, stages_run
 
+from pipeline.base.errors import PipelineError
 from pipeline.commands import verify
 
 DIGITS = "examples/digits/dvc.yaml"
@@ -33,6 +34,25 @@ def test_a_project_below_the_root_of_its_repository_is_found_and_its_raw_files_a
     assert capsys.readouterr().out.endswith(
         "same    abc  net\nEvery artefact has the committed hash: these results are reproduced.\n"
     )
+
+
+def test_an_experiment_is_found_by_its_name_and_with_the_pipeline_that_it_ran(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clone = Clone(tmp_path / "clone")
+    monkeypatch.chdir(clone.folder)
+    assert verify.run_by("") == ["dvc.yaml", DIGITS]
+    lock = clone.folder / "examples/digits/dvc.lock"
+    lock.write_text(lock.read_text() + "# another\n")
+    clone.output("git", "commit", "--quiet", "--all", "--message", "a trial")
+    clone.output("git", "update-ref", "refs/exps/ab/cdef/rates-1", "HEAD")
+    assert verify.reference("rates-1") == "refs/exps/ab/cdef/rates-1"
+    assert verify.run_by("rates-1") == verify.run_by("HEAD") == [DIGITS]
+    clone.output("git", "update-ref", "refs/exps/01/2345/rates-1", "HEAD")
+    with pytest.raises(PipelineError, match="rates-1 names 2 experiments"):
+        verify.reference("rates-1")
+    with pytest.raises(PipelineError, match="see dvc exp list --all"):
+        verify.reference("rates-2")
 
 
 @pytest.fixture

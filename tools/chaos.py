@@ -25,23 +25,23 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=50, help="how often to kill dvc repro")
     parser.add_argument("--record", type=Path, help="a JSON file for the figures")
     asked = parser.parse_args()
-    swept, killed = [], []
+    injected, killed = [], []
     with tempfile.TemporaryDirectory(dir=fast_folder()) as folder:
-        with syscalls.workshop(Path(folder, "sweep")) as workshop:
+        with syscalls.workshop(Path(folder, "calls")) as workshop:
             for stage in asked.stages:
                 for fault in asked.faults:
-                    swept.append(syscalls.sweep(workshop, stage, fault, asked.every))
-                    show(swept[-1], header=len(swept) == 1)
+                    injected.append(syscalls.inject(workshop, stage, fault, asked.every))
+                    show(injected[-1], header=len(injected) == 1)
         if asked.kills:
             killed = repro_kills.kill_often(Path(folder), asked.kills // 2)
         for i, result in enumerate(killed):
             show(result, header=not i)
     if asked.record:
-        results = {"sweep": swept, "repro": killed}
+        results = {"calls": injected, "repro": killed}
         figures: dict[str, Any] = {name: [one._asdict() for one in found] for name, found in results.items()}
         figures["every"] = asked.every
         asked.record.write_text(json.dumps(figures, indent=2) + "\n")
-    ours = [result for result in swept if result.stage != "naive"]
+    ours = [result for result in injected if result.stage != "naive"]
     sys.exit(any(map(syscalls.wrong, ours)) or any(map(repro_kills.wrong, killed)))
 
 

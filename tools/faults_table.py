@@ -24,7 +24,7 @@ Whatever happens, five things hold:
 """
 
 
-SWEEP = """\
+CALLS = """\
 ## Every call made to fail
 
 `make chaos` injects SIGKILL, SIGTERM, SIGINT, ENOSPC and EIO at every file, descriptor and network call (but mmap) that
@@ -56,7 +56,7 @@ def page(tests: Mapping[str, Sequence[str]]) -> str:
     """docs/faults.md, given row -> file::test."""
     chaos, fuzz = (json.loads((ROOT / f"docs/{name}.json").read_text()) for name in ("chaos", "fuzz"))
     sample = f"These figures are of one call in {chaos['every']}.\n" if chaos["every"] > 1 else ""
-    figures = [SWEEP + sample, *table(chaos["sweep"]), KILLS, *table(chaos["repro"]), FUZZ, *table(fuzz)]
+    figures = [CALLS + sample, *table(chaos["calls"]), KILLS, *table(chaos["repro"]), FUZZ, *table(fuzz)]
     return "\n".join([INTRODUCTION, *figures, *lines(tests)])
 
 

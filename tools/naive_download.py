@@ -1,4 +1,4 @@
-"""A downloader as most are written, to be swept beside ours: what is there is trusted, what comes is written there."""
+"""A downloader as most are written, to be tested beside ours: what is there is trusted, what comes is written there."""
 
 import os
 import urllib.request

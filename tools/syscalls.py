@@ -179,7 +179,7 @@ def points(workshop: Workshop, stage: str) -> list[tuple[str, int]]:
     return [(name, number) for name, count in most.items() for number in range(1, count + 1)]
 
 
-def sweep(workshop: Workshop, stage: str, fault: str, every: int = 1, first: int = 0) -> Result:
+def inject(workshop: Workshop, stage: str, fault: str, every: int = 1, first: int = 0) -> Result:
     """One fault at every call of a stage, or at every so manieth."""
     old, new = outputs(workshop.folder / stage, stage), workshop.new[stage]
     counts: Counter[str] = Counter()

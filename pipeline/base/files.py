@@ -48,7 +48,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _require_replaceable(path)
-    sweep(path)
+    remove_abandoned(path)
     handle, temporary = _create_beside(path)
     with contextlib.ExitStack() as lock:
         if sys.platform != "win32":
@@ -78,7 +78,7 @@ def _require_replaceable(path: Path) -> None:
 
 
 def _create_beside(path: Path) -> tuple[int, Path]:
-    """A new temporary file, open and locked, by which a sweep tells it from an abandoned one."""
+    """A new temporary file, open and locked, by which remove_abandoned tells it from an abandoned one."""
     while True:
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
         # not tempfile: its files are private, and the chmod that the umask asks for may be refused by CIFS
@@ -86,10 +86,10 @@ def _create_beside(path: Path) -> tuple[int, Path]:
         _lock(handle, wait=True)
         if temporary.exists():  # st_nlink is 0 for any file on some file systems
             return handle, temporary
-        os.close(handle)  # a sweep took it before it was locked
+        os.close(handle)  # remove_abandoned took it before it was locked
 
 
-def sweep(path: Path) -> None:
+def remove_abandoned(path: Path) -> None:
     """Remove the temporary files for `path` whose writers are gone: nobody holds their lock.
 
     On some network file systems a second lock of a locked file succeeds: there, nothing is known and nothing removed.

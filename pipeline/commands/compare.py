@@ -1,6 +1,5 @@
 """Not a stage: several runs side by side, from what git and DVC remember of them."""
 
-import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -10,12 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from pipeline.base.errors import PipelineError, one_line, printable, reports_errors
+from pipeline.base.programs import git
 from pipeline.report.comparison import Run, comparison, ranked
 
 FILES = [Path(file) for file in ("params.yaml", "data/evaluation/metrics.json", "data/model/accuracy.csv")]
 REMAKE = "run dvc repro there"
 DONE = (None, "Success")  # states of experiments that can be compared
 TRIES, PAUSE = 20, 0.5  # seconds between two questions to DVC
+WHERE = "runs are compared inside the project's repository"
 
 
 @reports_errors
@@ -55,7 +56,7 @@ def main(
 
 def experiments(skipped: dict[str, list[str]]) -> dict[str, str]:
     """The last commit and those of its experiments that ran this folder's pipeline: by name, the revision."""
-    git("rev-parse", "HEAD")  # where there is no repository, DVC says so in hundreds of lines
+    git("rev-parse", "HEAD", advice=WHERE)  # where there is no repository, DVC says so in hundreds of lines
     chosen = {"HEAD": "HEAD"}
     rows = [row for row in ask(shown) if row["typ"] != "baseline"]
     done = {row["Experiment"] for row in rows if row["State"] in DONE}
@@ -100,7 +101,7 @@ def read_run(name: str, revision: str) -> Run:
     from pipeline.base.text import columns
     from pipeline.params import sections
 
-    here = PurePosixPath(git("rev-parse", "--show-prefix"))
+    here = PurePosixPath(git("rev-parse", "--show-prefix", advice=WHERE))
     params, metrics, curves = (ask(read, str(here / file), rev=revision, mode="rb") for file in FILES)
     table = columns(curves, FILES[2], ["epoch", "held_out"], REMAKE)
     if not all(0 <= accuracy <= 1 for accuracy in table["held_out"]):
@@ -129,12 +130,3 @@ def ask(question: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if "_pygit2" not in str(error):
             raise
         raise PipelineError("a file or a folder, no commit") from None
-
-
-def git(*arguments: str) -> str:
-    """What git answers. Raises PipelineError outside a repository."""
-    command = ["git", *arguments]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="surrogateescape")  # noqa: S603  # git as it is found
-    if done.returncode:
-        raise PipelineError(f"git says: {done.stderr.strip()}; runs are compared inside the project's repository.")
-    return done.stdout.removesuffix("\n")

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +9,7 @@ from typing import Annotated
 import typer
 
 from pipeline.base.errors import PipelineError, reports_errors
+from pipeline.base.programs import environment, git
 
 DIGITS = "examples/digits/dvc.yaml"
 
@@ -17,6 +17,9 @@ DIGITS = "examples/digits/dvc.yaml"
 @reports_errors
 def main(
     pipelines: Annotated[list[str] | None, typer.Argument(help="Which dvc.yaml; without any, both.")] = None,
+    revision: Annotated[
+        str, typer.Option(metavar="REV", help="A commit or an experiment, and the dvc.yaml that it ran.")
+    ] = "",
 ) -> None:
     """Prove that the committed results are what this code makes of the published data, on this machine too.
 
@@ -31,8 +34,11 @@ def main(
     with tempfile.TemporaryDirectory() as scratch:
         clone = Path(scratch) / "clone"
         call(here, "git", "clone", "--quiet", str(repository), str(clone))
+        if revision:
+            call(clone, "git", "fetch", "--quiet", str(repository), reference(revision))
+            call(clone, "git", "checkout", "--quiet", "--detach", "FETCH_HEAD")
         project = clone / here.relative_to(repository)
-        differing = [out for name in pipelines or ["dvc.yaml", DIGITS] for out in compare(project, name)]
+        differing = [out for name in pipelines or run_by(revision) for out in compare(project, name)]
     if differing:
         raise PipelineError(
             f"{differing[0]} is the first of {len(differing)} artefacts that differ; see the list above."
@@ -45,10 +51,12 @@ def compare(clone: Path, pipeline: str) -> list[str]:
 
     Raw files that are here already are fetched from here, where their SHA-256 is right.
     """
+    from pipeline.cluster.project import outputs
+
     lock, folder = clone / pipeline.replace(".yaml", ".lock"), Path(pipeline).parent
-    committed = artefacts(lock)
+    committed = outputs(lock)
     call(clone, "dvc", "repro", "--force", pipeline, mirror=(folder / "data/raw").absolute().as_uri())
-    made = artefacts(lock)
+    made = outputs(lock)
     for path, md5 in committed.items():
         same = made.get(path) == md5
         typer.echo(
@@ -57,20 +65,31 @@ def compare(clone: Path, pipeline: str) -> list[str]:
     return [str(folder / path) for path in committed | made if made.get(path) != committed.get(path)]
 
 
-def artefacts(lock: Path) -> dict[str, str]:
-    """The MD5 of each output in a lock file, in the order of the stages."""
-    from pipeline.params import parse
+def reference(revision: str) -> str:
+    """What git can fetch: an experiment's full name, or a commit. Raises PipelineError where there is none, or several.
 
-    stages = parse(lock.read_text("utf-8"))["stages"]
-    return {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"]}
+    Experiments of one name may have started from several commits.
+    """
+    found = git("for-each-ref", "--format=%(refname)", f"refs/exps/*/*/{revision}").splitlines()
+    if len(found) > 1:
+        raise PipelineError(f"{revision} names {len(found)} experiments; name one by its commit: dvc exp show.")
+    advice = "see dvc exp list --all"
+    return found[0] if found else git("rev-parse", "--verify", f"{revision}^{{commit}}", advice=advice)
+
+
+def run_by(revision: str) -> list[str]:
+    """The pipelines whose dvc.lock a revision changed; both where there is none or it changed neither."""
+    both = ["dvc.yaml", DIGITS]
+    if not revision:
+        return both
+    show = ("show", "--format=", "--name-only", reference(revision), "--")
+    return [name for name in both if git(*show, name.replace(".yaml", ".lock"))] or both
 
 
 def call(folder: Path, *command: str, mirror: str = "") -> None:
     """Run `command` in `folder` on this Python, with one more mirror. Raises PipelineError where it fails."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    mirrors = f"{mirror} {os.environ.get('PIPELINE_MIRRORS', '')}"
-    environment = os.environ | {"PATH": path, "PIPELINE_MIRRORS": mirrors}
-    for place in ("GLOBAL_CONFIG", "SYSTEM_CONFIG", "SITE_CACHE"):  # no cache from elsewhere, which would prove nothing
-        environment[f"DVC_{place}_DIR"] = str(folder.parent)
-    if subprocess.run(command, cwd=folder, env=environment).returncode:  # noqa: S603  # our own commands only
+    places = ("GLOBAL_CONFIG", "SYSTEM_CONFIG", "SITE_CACHE")  # no cache from elsewhere, which would prove nothing
+    alone = {f"DVC_{place}_DIR": str(folder.parent) for place in places}
+    surroundings = environment(PIPELINE_MIRRORS=f"{mirror} {os.environ.get('PIPELINE_MIRRORS', '')}", **alone)
+    if subprocess.run(command, cwd=folder, env=surroundings).returncode:  # noqa: S603  # our own commands only
         raise PipelineError(f"'{' '.join(command)}' failed in {folder}; what it said is above.")

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from pipeline.base.errors import PipelineError
-from pipeline.base.files import sweep, write_bytes
+from pipeline.base.files import remove_abandoned, write_bytes
 from pipeline.base.provenance import digest, sha256
 from pipeline.datasets.patience import in_time
 from pipeline.datasets.registry import File
@@ -54,7 +54,7 @@ def fetch(file: File, folder: Path, mirrors: list[str], patience: Patience = PAT
     """
     target = folder / file.name
     if is_kept(file, target):
-        sweep(target)
+        remove_abandoned(target)
         return "kept"
     reasons = []
     end = patience.clock() + patience.total

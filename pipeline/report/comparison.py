@@ -13,6 +13,7 @@ from pipeline.report.page import filled, heads, rows, template
 FIRST = ("validation_accuracy", "accuracy")  # of the metrics: what runs are ranked by
 LEAST = 1e-7  # share of mistakes: what is less is drawn as that
 DASHES = {"solid": "none", "dashed": "7 4", "dotted": "2 3"}  # as CSS calls them: of SVG
+CHOSEN_BY = ("accuracy", "loss", "crops_accuracy")  # of the validation split, if there is one
 
 
 class Run(NamedTuple):
@@ -52,27 +53,32 @@ def looks(count: int) -> Iterator[str]:
         yield f".line{i}, .key{i} {{ --hue: {360 * i // count}; --dashes: {dashes}; --style: {style} }}\n"
 
 
-def ranked(runs: Iterable[Run]) -> list[Run]:
-    """The best first: those with a validation split by their accuracy on it, then the others by test accuracy."""
-    return sorted(runs, key=worth, reverse=True)
+def ranked(runs: Iterable[Run], objective: str = "accuracy") -> list[Run]:
+    """The best first: those with a validation split by their metric on it, then the others by that of the test set."""
+    return sorted(runs, key=lambda run: worth(run, objective), reverse=True)
 
 
-def worth(run: Run) -> tuple[bool, float]:
-    """What a run is ranked by: whether it has a validation split, and its accuracy there, or else on the test set."""
-    validation = run.metrics.get("validation_accuracy")
-    return (False, run.metrics["accuracy"]) if validation is None else (True, validation)
+def worth(run: Run, objective: str = "accuracy") -> tuple[bool, float]:
+    """What a run is ranked by: whether it has a validation split, and its metric there, or else on the test set.
+
+    The more, the better: a loss is negative.
+    """
+    validation = run.metrics.get(f"validation_{objective}")
+    value = run.metrics[objective] if validation is None else validation
+    return validation is not None, -value if objective == "loss" else value
 
 
-def order(runs: Sequence[Run]) -> str:
-    """What the page says of the order of its runs."""
-    validated = [worth(run)[0] for run in runs]
+def order(runs: Sequence[Run], objective: str = "accuracy") -> str:
+    """What is said of the order of runs."""
+    validated = [worth(run, objective)[0] for run in runs]
     if all(validated):
-        return "The best run comes first, by accuracy on the validation split."
+        return f"The best run comes first, by {objective} on the validation split."
     if any(validated):
         return (
-            "First the runs with a validation split, by accuracy on it; then the others, by accuracy on the test set."
+            f"First the runs with a validation split, by {objective} on it; "
+            f"then the others, by {objective} on the test set."
         )
-    return "The best run comes first, by accuracy on the test set: no run has a validation split."
+    return f"The best run comes first, by {objective} on the test set: no run has a validation split."
 
 
 def chart(runs: Sequence[Run]) -> Chart:

@@ -6,10 +6,9 @@ from typing import Any
 from pipeline.base.arrays import Array
 from pipeline.base.text import strict_json, table
 from pipeline.report import chart, plots
+from pipeline.report.comparison import CHOSEN_BY
 from pipeline.report.metrics import Answers, by_class, worst_mistakes
 from pipeline.report.page import MOST_UNITS, page
-
-CHOSEN_BY = ("accuracy", "loss", "crops_accuracy")
 
 
 def results(

@@ -1,0 +1,1 @@
+"""Many trainings on many processes: the trials of a sweep, on Dask."""

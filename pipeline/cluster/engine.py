@@ -1,0 +1,114 @@
+"""Dask: a cluster of this machine or a real one, and trials that run on it whatever dies."""
+
+import contextlib
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.base.errors import PipelineError, one_line
+from pipeline.cluster import worker
+from pipeline.cluster.worker import Order, stored
+
+PIECE = 1 << 24  # bytes of a file that are under way at a time
+AGAIN = "run the same command again to go on"
+ADVICE = "start a scheduler there, and let Dask's settings name its certificates: docs/sweeps.md"
+
+
+@contextlib.contextmanager
+def connected(address: str, workers: int, place: str) -> Iterator[Any]:
+    """A Dask client of the cluster at `address`; without one, of so many processes on this machine.
+
+    Raises PipelineError where Dask is not installed or nothing answers.
+    """
+    try:
+        import cloudpickle
+        from distributed import Client
+    except ImportError:
+        raise PipelineError("distributed is not installed, and runs the trials: make extras.") from None
+    cloudpickle.register_pickle_by_value(worker)
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is told by the trials
+    try:
+        with contextlib.ExitStack() as stack:
+            where = address or stack.enter_context(local(workers, place))
+            try:
+                client = stack.enter_context(Client(where))
+            except (OSError, TypeError, ValueError, RuntimeError) as error:
+                raise PipelineError(f"no cluster answers at {address}: {one_line(error)}; {ADVICE}.") from None
+            yield client
+    finally:
+        cloudpickle.unregister_pickle_by_value(worker)
+
+
+@contextlib.contextmanager
+def local(workers: int, place: str) -> Iterator[Any]:
+    """A cluster of this machine: TLS with keys of its own, loopback alone, and no page that others could open."""
+    import dask
+    from distributed import LocalCluster
+
+    silent: dict[str, list[str]] = {f"distributed.{role}.http.routes": [] for role in ("scheduler", "worker")}
+    with (
+        dask.config.set(silent),
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            security=True,
+            dashboard_address="127.0.0.1:0",
+            memory_limit=0,
+            local_directory=place,
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+    ):
+        yield cluster
+
+
+def outcomes(client: Any, orders: Mapping[str, Order], here: Order) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each trial's name and result, as they end; `here` says where this machine has what a worker may lack.
+
+    A trial whose worker dies is run again. Raises PipelineError where the cluster is lost.
+    """
+    from distributed import as_completed
+
+    waiting, tries = as_completed(), 0
+
+    def submit(name: str) -> None:
+        nonlocal tries
+        tries += 1
+        waiting.add(client.submit(worker.run, orders[name], key=f"{name} {tries}", pure=False))
+
+    for name in orders:
+        submit(name)
+    for future in waiting:
+        name, status = future.key.partition(" ")[0], future.status
+        if status not in ("finished", "error"):
+            raise PipelineError(f"the cluster is lost ({status}); {AGAIN}.")
+        result = future.result() if status == "finished" else {"error": one_line(future.exception())}
+        future.release()  # Dask would run a finished trial again if its worker died
+        if "lacking" in result:
+            deliver(client, result["worker"], orders[name], here)
+            submit(name)
+        else:
+            yield name, result
+
+
+def deliver(client: Any, address: str, order: Order, here: Order) -> None:
+    """Send a worker's machine what it lacks; another worker of that machine may have got it by now.
+
+    A worker that dies meanwhile is no error: the trial goes to another. Raises OSError where a machine cannot store it.
+    """
+    try:
+        for md5 in client.run(worker.lacking, order, workers=[address])[address]:
+            for offset, piece, last in pieces(stored(here, md5)):
+                client.run(worker.store, order, md5, offset, piece, last, workers=[address])
+    except (OSError, KeyError, ValueError):
+        if address in client.scheduler_info(n_workers=-1)["workers"]:
+            raise
+
+
+def pieces(path: Path) -> Iterator[tuple[int, bytes, bool]]:
+    """Offset and bytes of each piece of a file, and whether it is the last."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        for offset in range(0, size, PIECE):
+            yield offset, file.read(PIECE), offset + PIECE >= size

@@ -1,0 +1,126 @@
+"""One trial in a process of its own, on any machine: a DVC experiment in a shared clone, packed to be sent.
+
+python -m pipeline.cluster.trial    reads an Order as a line of JSON, and prints what became of it as JSON
+
+It ends with all that it started when its stdin closes. That happens whenever the process dies that wants the trial.
+"""
+
+import base64
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from pipeline.base.errors import PipelineError, one_line
+from pipeline.base.programs import environment, git
+from pipeline.cluster.worker import Order, stored
+
+GRACE_SECONDS = 5.0  # for a training that is told to stop: it saves a checkpoint
+CHECKPOINTS = "data/checkpoints"
+
+
+def main() -> None:
+    """Run the trial that stdin orders."""
+    signal.signal(signal.SIGTERM, lambda *_: None)  # from end_all; if it were ignored, the training would ignore it too
+    order: Order = json.loads(sys.stdin.readline())
+    unwanted = threading.Event()
+    ending = threading.Thread(target=end_all, args=[unwanted], daemon=True)
+    ending.start()
+    with FileLock(Path(order["place"], f"{order['name']}.lock")):  # until all of a trial that lost its worker has ended
+        try:
+            result = outcome(order)
+        except (PipelineError, OSError) as error:
+            result = {"error": one_line(error)}
+        if unwanted.is_set():
+            ending.join()
+        print(json.dumps(result), flush=True)
+
+
+def end_all(unwanted: threading.Event) -> None:
+    """When stdin closes, end this process and all that it started."""
+    os.read(sys.stdin.fileno(), 1)  # not sys.stdin.read, which holds a lock that the end of the program wants
+    unwanted.set()
+    os.killpg(0, signal.SIGTERM)
+    time.sleep(GRACE_SECONDS)
+    os.killpg(0, signal.SIGKILL)
+
+
+def outcome(order: Order) -> dict[str, Any]:
+    """What became of a trial: the experiment as a git bundle, and the MD5s of its cached files.
+
+    Raises PipelineError where a stage failed, with what it said.
+    """
+    folder, name, head = Path(order["place"], order["name"]), order["name"], order["head"]
+    project = clone(Path(order["place"], "code"), folder, order)
+    link(project, order)
+    settings = [flag for override in order["overrides"] for flag in ("-S", override)]
+    dvc(project, "exp", "run", "--name", name, *settings, "dvc.yaml")
+    ref = f"refs/exps/{head[:2]}/{head[2:]}/{name}"
+    git("bundle", "create", "--quiet", "experiment.bundle", ref, f"^{head}", folder=folder)
+    bundle = base64.b64encode((folder / "experiment.bundle").read_bytes()).decode()
+    named = set(re.findall(r"md5: (\w{32})$", (project / "dvc.lock").read_text("utf-8"), re.MULTILINE))
+    made = sorted(named - {*order["data"].values()})  # or code, or in git
+    shutil.rmtree(folder)
+    return {"bundle": bundle, "cached": [md5 for md5 in made if stored(order, md5).exists()]}
+
+
+def clone(source: Path, folder: Path, order: Order) -> Path:
+    """Replace `folder` by a shared clone, keep its checkpoints, and return the project in it.
+
+    A trial that was killed may have left anything there, such as half a dvc.lock.
+    """
+    fresh = Path(tempfile.mkdtemp(dir=folder.parent))
+    git("clone", "--quiet", "--shared", "--no-checkout", str(source), str(fresh))
+    git("checkout", "--quiet", "--detach", order["head"], folder=fresh)
+    config = f'[cache]\n    dir = "{order["cache"]}"\n    type = "reflink,hardlink,copy"\n'
+    (fresh / order["dvc"] / ".dvc/config.local").write_text(config, "utf-8")
+    project, kept = fresh / order["project"], folder / order["project"] / CHECKPOINTS
+    if kept.is_dir():
+        kept.rename(project / CHECKPOINTS)
+    shutil.rmtree(folder, ignore_errors=True)
+    fresh.rename(folder)
+    return folder / order["project"]
+
+
+def link(project: Path, order: Order) -> None:
+    """Put the outputs of the shared stages where DVC finds them and need not make them again."""
+    if order["lock"]:
+        (project / "dvc.lock").write_text(order["lock"], "utf-8")
+    for path, md5 in order["data"].items():
+        target = project / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(stored(order, md5), target)
+        except OSError:  # another file system, or one without links
+            shutil.copy(stored(order, md5), target)
+
+
+def dvc(project: Path, *arguments: str, **more: str) -> None:
+    """Run DVC in silence. Raises PipelineError with the first error of a stage, or else with the last line of DVC."""
+    done = subprocess.run(  # noqa: S603  # the DVC of this Python
+        [sys.executable, "-m", "dvc", *arguments],
+        cwd=project,
+        env=environment(**more),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+    )
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"dvc {' '.join(arguments)} ended with code {done.returncode}"]
+        stages = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+        raise PipelineError((stages or lines[-1:])[0])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""What a Dask worker does for a trial: it has the code and the data brought, and watches over the trial's process.
+
+Dask sends this module by value, so that a worker needs the pinned packages but not this project: the code of a trial
+comes as a git bundle. Therefore this module imports nothing but the standard library, and Dask inside functions.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, TypedDict
+
+POLL_SECONDS = 0.05
+ONE_THREAD = {"PIPELINE_THREADS": "1"}  # the other cores have trials of their own
+
+
+class Order(TypedDict):
+    """A trial, as it is sent to a worker."""
+
+    name: str
+    overrides: list[str]  # as `dvc exp run -S` takes them
+    place: str  # a folder for the sweep; empty: one of the worker's machine
+    cache: str  # DVC's cache; empty: one in `place`
+    head: str  # the commit
+    shallow: str  # .git/shallow of the repository: where its history is cut
+    project: str  # the folder of dvc.yaml in the repository
+    dvc: str  # the folder of .dvc in the repository
+    code: str  # MD5 of the git bundle
+    lock: str  # dvc.lock with the shared stages up to date
+    data: dict[str, str]  # the outputs of the shared stages: path in `project`, MD5
+
+
+def settled(order: Order) -> Order:
+    """The order with folders of this machine where it names none."""
+    sweep = hashlib.sha256(
+        f"{order['head']} {order['name'].rpartition('-')[0]} {order['project']}".encode()
+    ).hexdigest()
+    place = Path(order["place"] or own_folder() / sweep[:16])
+    place.mkdir(parents=True, exist_ok=True)
+    return order | {"place": str(place), "cache": order["cache"] or str(place / "cache")}
+
+
+def own_folder() -> Path:
+    """A folder of this user among the temporary ones, which nobody else may have made or may read."""
+    folder = Path(tempfile.gettempdir(), f"pipeline-sweep-{os.getuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if found.st_uid != os.getuid() or found.st_mode & 0o077 or folder.is_symlink():
+        raise PermissionError(f"{folder} may be written by others; remove it, or give the worker another TMPDIR")
+    return folder
+
+
+def stored(order: Order, md5: str) -> Path:
+    """Where a file of that MD5 lies on this machine: the code in the place, data in DVC's cache."""
+    if md5 == order["code"]:
+        return Path(order["place"], f"{md5}.bundle")
+    return Path(order["cache"], "files", "md5", md5[:2], md5[2:])
+
+
+def lacking(order: Order) -> list[str]:
+    """The MD5s of what this machine needs for the trial and does not have."""
+    order = settled(order)
+    return [md5 for md5 in (order["code"], *order["data"].values()) if not stored(order, md5).exists()]
+
+
+def store(order: Order, md5: str, offset: int, piece: bytes, last: bool) -> None:
+    """Write a piece of a file that was lacking; the last one gives it its name. Raises OSError where it is damaged."""
+    target = stored(settled(order), md5)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_suffix(".part")
+    with part.open("r+b" if offset else "wb") as file:
+        file.seek(offset)
+        file.write(piece)
+    if last:
+        with part.open("rb") as file:
+            if hashlib.file_digest(file, "md5").hexdigest() != md5:
+                raise OSError(f"{target} arrived damaged")
+        part.chmod(0o444)
+        part.replace(target)
+
+
+def run(order: Order) -> dict[str, Any]:
+    """Run the trial: its error, or its experiment and cached files, or what this machine lacks before it can start."""
+    from distributed import get_worker
+
+    if missing := lacking(order):
+        return {"lacking": missing, "worker": get_worker().address}
+    here = settled(order)
+    unpack(here)
+    result = watched(here)
+    cached = [] if order["cache"] else result.get("cached", [])  # DVC has put them there itself
+    return result | {"files": {md5: stored(here, md5).read_bytes() for md5 in cached}}
+
+
+def unpack(order: Order) -> None:
+    """Make the repository of which each trial gets a shared clone, complete or not at all."""
+    code = Path(order["place"], "code")
+    if code.exists():
+        return
+    fresh = Path(tempfile.mkdtemp(dir=order["place"]))
+    subprocess.run(["git", "init", "--quiet", str(fresh)], check=True)  # noqa: S603, S607  # git as it is found
+    if order["shallow"]:
+        (fresh / ".git/shallow").write_text(order["shallow"])
+    for step in (
+        ["fetch", "--quiet", str(stored(order, order["code"])), "HEAD"],
+        ["checkout", "--quiet", order["head"]],
+    ):
+        subprocess.run(["git", "-C", str(fresh), *step], check=True, capture_output=True)  # noqa: S603, S607
+    try:
+        fresh.rename(code)
+    except OSError:  # another worker of this machine was first
+        shutil.rmtree(fresh)
+
+
+def watched(order: Order) -> dict[str, Any]:
+    """What the process of the trial says in the end. It dies with this one, or when nobody wants the trial any more."""
+    command = [sys.executable, "-m", "pipeline.cluster.trial"]
+    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(  # noqa: S603  # our own module
+            command,
+            cwd=Path(order["place"], "code"),
+            env=os.environ | ONE_THREAD,
+            stdin=subprocess.PIPE,
+            stdout=said,
+            stderr=errors,
+            start_new_session=True,
+        )
+        with process, process.stdin as stdin:  # type: ignore[union-attr]  # a pipe
+            stdin.write(json.dumps(order).encode() + b"\n")
+            stdin.flush()
+            wait(process)
+        said.seek(0)
+        errors.seek(0)
+        if process.returncode:
+            last = errors.read().decode(errors="replace").strip().rpartition("\n")[2]
+            return {"error": f"the process of the trial ended with code {process.returncode}: {last}"}
+        return dict(json.loads(said.read()))
+
+
+def wait(process: subprocess.Popen[bytes]) -> None:
+    """Wait for the end of the process, or until Dask has cancelled this task: its driver may be gone."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    task = worker.state.tasks[worker.get_current_task()]
+    while process.poll() is None and task.state != "cancelled":
+        time.sleep(POLL_SECONDS)
+
+
+def clear(order: Order) -> None:
+    """Remove what the sweep has left on this machine."""
+    shutil.rmtree(settled(order)["place"], ignore_errors=True)
