@@ -64,10 +64,7 @@ def threads(size: int) -> list[Team]:
         """What everybody has, by rank; nobody goes on before all have come."""
         for to in range(size):
             post[rank][to].put(mine)
-        found = [post[other][rank].get() for other in range(size)]
-        if any(one is Left for one in found):
-            raise Left
-        return found
+        return [present(post[other][rank].get()) for other in range(size)]
 
     def total(rank: int, a: Array) -> Array:
         found = sum(exchange(rank, a))
@@ -102,6 +99,13 @@ def threads(size: int) -> list[Team]:
         )
 
     return [team(rank) for rank in range(size)]
+
+
+def present(message: Any) -> Any:
+    """A message of another worker. Raises Left where that one has left: the next may never have begun."""
+    if message is Left:
+        raise Left
+    return message
 
 
 def number(x: float) -> float:
