@@ -4,13 +4,15 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipeline.base.errors import PipelineError, one_line, printable, reports_errors
 from pipeline.base.programs import git
-from pipeline.report.comparison import Run, comparison, ranked
+
+if TYPE_CHECKING:  # the rest is imported where it is used: help need not wait for it
+    from pipeline.report.comparison import Run
 
 FILES = [Path(file) for file in ("params.yaml", "data/evaluation/metrics.json", "data/model/accuracy.csv")]
 REMAKE = "run dvc repro there"
@@ -33,6 +35,7 @@ def main(
     """
     from pipeline.base.files import write_bytes
     from pipeline.base.paths import require_other
+    from pipeline.report.comparison import comparison, ranked
 
     require_other(out, *FILES)
     runs: list[Run] = []
@@ -93,13 +96,14 @@ def shown() -> list[dict[str, Any]]:
     )
 
 
-def read_run(name: str, revision: str) -> Run:
+def read_run(name: str, revision: str) -> "Run":
     """What is remembered of a revision. Raises PipelineError where it is unknown or its files are gone or damaged."""
     from dvc.api import read
 
     from pipeline.base.schema import Metrics, read_json
     from pipeline.base.text import columns
     from pipeline.params import sections
+    from pipeline.report.comparison import Run
 
     here = PurePosixPath(git("rev-parse", "--show-prefix", advice=WHERE))
     params, metrics, curves = (ask(read, str(here / file), rev=revision, mode="rb") for file in FILES)
