@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from pipeline.base.arrays import Rows
 from pipeline.base.errors import PipelineError
 from pipeline.base.provenance import sha256
 from pipeline.datasets import arrays as a
@@ -132,15 +133,56 @@ def test_a_missing_split_is_named(tmp_path):
 
 
 def test_held_out_images_are_the_last_of_the_training_set():
-    train = a.Split(np.arange(10)[:, None], np.arange(10))
+    train = a.Unread(Rows.of(np.arange(10)[:, None], 4), np.arange(10))
     splits = a.hold_out({"train": train, "test": train}, 3)
     assert list(splits) == ["train", "validation", "test"]
-    assert splits["train"].labels.tolist() == list(range(7))
-    assert splits["validation"].images[:, 0].tolist() == [7, 8, 9]
+    assert splits["train"].labels.tolist() == splits["train"].images.whole()[:, 0].tolist() == list(range(7))
+    assert splits["validation"].labels.tolist() == splits["validation"].images.whole()[:, 0].tolist() == [7, 8, 9]
+
+
+@given(n=st.integers(1, 30), count=st.integers(1, 9), data=st.data())
+def test_rows_are_those_of_the_array_however_they_are_cut_and_as_often_as_asked_for(n, count, data):
+    array = np.arange(2 * n).reshape(n, 2)
+    start = data.draw(st.integers(0, n - 1))
+    stop = data.draw(st.integers(start + 1, n + 2))
+    rows = Rows.of(array, count).each(lambda block: block[:, :1] + 1).cut(start, stop)
+    for _ in range(2):
+        assert np.array_equal(rows.whole(), array[start:stop, :1] + 1)
+    assert (rows.shape, rows.nbytes) == (rows.whole().shape, rows.whole().nbytes)
+
+
+@pytest.mark.parametrize(
+    ("labels", "found"),
+    [
+        (np.repeat(np.arange(10), 50), True),
+        (np.tile(np.repeat(np.arange(10), 50), 3), True),
+        (np.repeat([0, 1], [900, 100]), True),
+        (np.random.default_rng(1).integers(0, 10, 500), False),
+        (np.random.default_rng(1).random(1000) < 0.1, False),
+        (np.tile([0, 1], 50), False),
+        (np.array([3]), False),
+    ],
+    ids=["sorted", "sorted copies", "sorted, few of one", "mixed", "mixed, few of one", "in turn", "one"],
+)
+def test_images_sorted_by_class_are_noticed(labels, found):
+    assert a.sorted_by_class(labels) is found
+
+
+def test_blocks_of_images_sorted_by_class_are_refused(tmp_path):
+    with pytest.raises(PipelineError, match=r"sorted by class.*choose shuffle or replacement"):
+        a.require_mixed(tmp_path / "d.npz", np.repeat(np.arange(10), 50))
+    a.require_mixed(tmp_path / "d.npz", np.tile(np.arange(10), 50))
+
+
+def test_what_the_disk_has_no_room_for_is_refused_before_it_is_written(tmp_path):
+    unread = Rows((10**15, 784), np.dtype(np.float32), lambda: pytest.fail("read"))
+    with pytest.raises(PipelineError, match="expected 3,136,000,000,000,003,920 bytes free on its disk, found"):
+        a.save_dataset(tmp_path / "d.npz", {"train": (unread, np.zeros(3))}, ABOUT)
+    assert not list(tmp_path.iterdir())
 
 
 def test_holding_out_every_image_is_refused():
-    train = a.Split(np.arange(10)[:, None], np.arange(10))
+    train = a.Unread(Rows.of(np.arange(10)[:, None], 4), np.arange(10))
     with pytest.raises(PipelineError, match=r"convert.validation is 10, but there are only 10 training images"):
         a.hold_out({"train": train, "test": train}, 10)
 
