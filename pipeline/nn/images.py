@@ -63,9 +63,8 @@ class Images:
 
 def as_bytes(fractions: Array) -> Array:
     """Pixels from 0 to 1 as the nearest of 0 to 255."""
-    found = np.empty(fractions.shape, np.uint8)
     with np.errstate(over="ignore", invalid="ignore"):  # `stored` asks of any pixel whether it has a byte
-        return np.add(fractions * np.float32(BRIGHTEST), np.float32(0.5), out=found, casting="unsafe")
+        return (fractions * np.float32(BRIGHTEST) + np.float32(0.5)).astype(np.uint8)
 
 
 def stored(images: Array) -> Images:
