@@ -57,6 +57,7 @@ def test_a_saved_dataset_reads_back_with_what_it_says_of_itself(tmp_path):
     a.save_dataset(path, {"train": train, "test": train}, ABOUT)
     (read,) = a.load_splits(path, ABOUT, ["test"])
     assert read.labels.tolist() == [0, 1, 2, 3]
+    assert read.labels.dtype == np.intp  # with a byte, label x images would overflow
     assert a.describe_dataset(path) == ABOUT
     with np.load(path, allow_pickle=False) as plain:  # and plain NumPy reads it as well
         assert set(plain) == {"about", "train_images", "train_labels", "test_images", "test_labels"}

@@ -56,10 +56,10 @@ def one_hot(labels: Array, classes: int) -> Array:
 
 
 def class_indices(labels: Array) -> Array:
-    """The inverse of one_hot, in the smallest type; indices pass as they are."""
+    """The inverse of one_hot; indices pass as they are. They fit any product of theirs, for 8 bytes an image."""
     if labels.ndim == 1:
-        return labels
-    indices = np.empty(len(labels), np.min_scalar_type(labels.shape[1] - 1))
+        return labels.astype(np.intp)
+    indices = np.empty(len(labels), np.intp)
     for start in range(0, len(labels), BLOCK):
         indices[start : start + BLOCK] = labels[start : start + BLOCK].argmax(axis=1)
     return indices

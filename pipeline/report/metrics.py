@@ -13,7 +13,7 @@ from pipeline.base.arrays import Array
 
 def confusion_matrix(labels: Array, predicted: Array, classes: int) -> Array:
     """Counts (K, K): row the true class, column the predicted one; the sum is N."""
-    return np.bincount(labels.astype(np.intp) * classes + predicted, minlength=classes**2).reshape(classes, classes)
+    return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
 def headline(confusion: Array) -> dict[str, Any]:
