@@ -1,6 +1,7 @@
 """Arrays take the asked form without losing anything, and dataset.npz says what it holds."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from pipeline.base.errors import PipelineError
 from pipeline.base.provenance import sha256
 from pipeline.datasets import arrays as a
 from pipeline.datasets.idx import read_idx, write_idx
-from pipeline.datasets.raw import arrange, load_mnist, load_raw
+from pipeline.datasets.raw import arrange, arranged, load_mnist, load_raw, open_raw
 
 images = arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 5), st.integers(1, 5)))
 
@@ -202,6 +203,50 @@ def raw(tmp_path):
     about |= {"class_names": ["x", "o"], "image_shape": [3, 4], "files": files}
     (tmp_path / "dataset.json").write_text(json.dumps(about))
     return tmp_path
+
+
+def of_size(raw, count):
+    """The folder with so many training images."""
+    rng, about = np.random.default_rng(0), json.loads((raw / "dataset.json").read_text())
+    for part, array in (("images", rng.integers(0, 256, (count, 3, 4))), ("labels", np.arange(count) % 2)):
+        path = raw / about["files"][f"train_{part}"]["name"]
+        write_idx(path, array.astype(np.uint8))
+        about["files"][f"train_{part}"]["sha256"] = sha256(path)
+    (raw / "dataset.json").write_text(json.dumps(about))
+
+
+@pytest.mark.parametrize(("shown", "normalized"), [("pixels", False), ("pixels", True), ("edges", True)])
+def test_the_memory_of_a_conversion_does_not_grow_with_the_images(raw, monkeypatch, shown, normalized):
+    """Beside the files: labels alone."""
+    for module in ("idx", "arrays", "raw"):
+        monkeypatch.setattr(f"pipeline.datasets.{module}.BLOCK", 4096)
+    peaks = []
+    for count in (20_000, 200_000):
+        of_size(raw, count)
+        tracemalloc.start()
+        _, splits = open_raw(raw)
+        arrays = {name: arranged(split, 2, shown, normalized, True) for name, split in splits.items()}
+        a.save_dataset(raw / "d.npz", arrays, ABOUT)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 5 * 180_000
+
+
+@pytest.mark.parametrize("classes", [None, 2])
+@pytest.mark.parametrize("form", [("pixels", True, True), ("pixels", False, False), ("edges", True, False)])
+def test_what_is_arranged_by_the_block_is_what_is_arranged_at_once(raw, monkeypatch, classes, form):
+    monkeypatch.setattr("pipeline.datasets.idx.BLOCK", 50)
+    whole, rows = load_raw(raw)[1]["train"], open_raw(raw)[1]["train"]
+    for expected, found in zip(arrange(whole, classes, *form), arranged(rows, classes, *form), strict=True):
+        assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+        assert np.array_equal(found.whole(), expected)
+
+
+def test_what_is_wrong_inside_a_file_says_more_than_its_hash(raw):
+    path = raw / "train-images.gz"
+    path.write_bytes(path.read_bytes()[:-8] + bytes(8))
+    with pytest.raises(PipelineError, match=r"train-images.gz: expected a sound gzip file, found incorrect data check"):
+        open_raw(raw)
 
 
 @pytest.mark.parametrize("normalized", [True, False])

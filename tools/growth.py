@@ -34,6 +34,7 @@ from pipeline.training.trainer import Trainer
 ROOT = Path(__file__).parents[1]
 ABOUT = ("name", "title", "homepage", "licence", "class_names", "image_shape")
 BYTES = ("convert.normalize=false", "convert.one_hot=false")
+SCALED = ("train.initializer=normal 0.0001", "train.learning_rate=0.01")  # for pixels up to 255
 SHOTS, STEPS = 60, 20  # least of so many times, each of so many steps
 HEADER = (
     *("images", "seconds to convert", "megabytes to convert", "seconds to train", "megabytes to train"),
@@ -86,7 +87,7 @@ def beyond_memory(copies, images, labels):
         raw.mkdir(parents=True)
         shutil.copy(ROOT / "params.yaml", folder)
         describe(raw, [write(raw, *part) for part in parts(copies, images, labels)])
-        stages = watched(folder, "convert", *BYTES), watched(folder, "train", "train.length=1000 iterations")
+        stages = watched(folder, "convert", *BYTES), watched(folder, "train", "train.length=1000 iterations", *SCALED)
         us = a_step(folder / "data/processed/dataset.npz")
         reads = [cold(raw / "train_images", count, sampling) for sampling in ("shuffle", "blocks")]
         return count, *stages[0], *stages[1], us, *reads
