@@ -7,6 +7,7 @@ python tools/growth.py 1 8 134    writes docs/beyond_memory.csv: so many copies 
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -78,8 +79,8 @@ def cost(hidden, epochs, images, labels):
 def beyond_memory(copies, images, labels):
     """A row of HEADER. Megabytes are the most anonymous memory: pages of a file go where there is need of them.
 
-    Trained are 1,000 steps of the default net, with the accuracy on all images before and after. The microseconds are
-    processor time of its steps, and time on the clock to read an image that is in no cache.
+    Trained are 1,000 steps of the default net, with the accuracy on all images before and after. Times are the
+    processor's, which other work on the machine changes least; to read an image that is in no cache, the clock's.
     """
     folder = Path(tempfile.mkdtemp(prefix="growth-", dir="."))
     try:
@@ -122,9 +123,9 @@ def describe(raw, roles):
 
 
 def watched(folder, stage, *overrides):
-    """Seconds, and megabytes of anonymous memory at most, that a stage takes."""
+    """Seconds of the processor, and megabytes of anonymous memory at most, that a stage takes."""
     settings = (part for override in overrides for part in ("-S", override))
-    start, most = time.monotonic(), 0
+    before, most = resource.getrusage(resource.RUSAGE_CHILDREN), 0
     with subprocess.Popen([sys.executable, "-m", f"pipeline.{stage}", *settings], cwd=folder) as process:
         while process.poll() is None:
             status = Path(f"/proc/{process.pid}/status").read_text()
@@ -132,7 +133,9 @@ def watched(folder, stage, *overrides):
             time.sleep(0.005)
     if process.returncode:
         sys.exit(f"{stage} ended with exit code {process.returncode}.")
-    return round(time.monotonic() - start, 1), round(most / 1000)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return round(seconds, 1), round(most / 1000)
 
 
 def a_step(path):
