@@ -1,11 +1,12 @@
 """Stage 2: the four IDX files to one dataset.npz that describes itself."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import typer
 
 from pipeline.base.errors import reports_errors
-from pipeline.base.provenance import Basis
+from pipeline.base.provenance import Basis, unchanged
 from pipeline.params import PARAMS_FILE, Convert, Overrides, ParamsFile, load_params
 
 
@@ -18,24 +19,28 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     raw = sorted(Path("data/raw").glob("[!.]*"))
     basis = Basis(*raw)
     settings = basis.read(lambda: load_params(params, overrides, Convert))
-    from pipeline.datasets.arrays import hold_out, save_dataset
+    from pipeline.datasets.arrays import hold_out, save_dataset, sorted_by_class
     from pipeline.datasets.features import feature_shape
-    from pipeline.datasets.raw import RAW, arrange, load_raw
-    from pipeline.digit.framing import framing
+    from pipeline.datasets.raw import RAW, arranged, open_raw
+    from pipeline.digit.framing import MEASURED, framing
 
-    about, splits = load_raw(RAW)
+    about, splits = open_raw(RAW)
     splits = hold_out(splits, settings.validation)
     classes = len(about["class_names"]) if settings.one_hot else None
     form = (settings.features, settings.normalize, settings.layout == "flat")
-    arranged = {name: arrange(split, classes, *form) for name, split in splits.items()}
+    arrays = {name: arranged(split, classes, *form) for name, split in splits.items()}
     about |= settings.model_dump() | {"held_out": "validation" if settings.validation else "test"}
     about["feature_shape"] = feature_shape(settings.features, about["image_shape"])
-    about["framing"] = framing(splits["train"].images)._asdict()
+    about["framing"] = framing(splits["train"].images.cut(0, MEASURED).whole())._asdict()
     out = Path("data/processed/dataset.npz")
-    with basis.unaltered():
-        save_dataset(out, arranged, about)
-    for name, split in arranged.items():
-        typer.echo(f"{name:<10} images {split.images.dtype} {split.images.shape}, labels {split.labels.shape}")
+    with ExitStack() as files, basis.unaltered():
+        for path in raw:  # they are read more than once
+            files.enter_context(unchanged(path))
+        save_dataset(out, arrays, about)
+    for name, (images, labels) in arrays.items():
+        typer.echo(f"{name:<10} images {images.dtype} {images.shape}, labels {labels.shape}")
+    if sorted_by_class(splits["train"].labels):
+        typer.echo("the training images are sorted by class, so train.sampling=blocks will refuse them")
     typer.echo(f"{about['title']}: {out}")
 
 

@@ -40,8 +40,8 @@ class Classifier(NamedTuple):
         shape = tuple(described["input_shape"])
         if np.prod(images.shape[1:]) != np.prod(shape):
             raise PipelineError(f"the model takes images of shape {shape}, found {images.shape[1:]}; {REMAKE}.")
-        found, white = stored(images)
-        net = fast(build(described["layers"], shape, described["classes"], described["batch_size"], white))
+        found = stored(images)
+        net = fast(build(described["layers"], shape, described["classes"], described["batch_size"], found.white))
         flat = np.concatenate([array.reshape(-1) for array in self.weights.values()])
         with np.errstate(over="ignore", invalid="ignore"):  # said once, below
             scores = np.concatenate(list(logits(self.ops, net, flat, found, batch)))

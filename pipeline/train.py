@@ -25,7 +25,7 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     settings = basis.read(lambda: load_params(params, overrides, Train))
     from pipeline.base.files import sole_writer, write_json
     from pipeline.base.signals import Stopping
-    from pipeline.datasets.arrays import describe_dataset, load_splits
+    from pipeline.datasets.arrays import describe_dataset, load_splits, require_mixed
     from pipeline.nn.arithmetic import computing
     from pipeline.training.checkpoints import Checkpoints
     from pipeline.training.progress import Progress
@@ -37,6 +37,8 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
         with unchanged(source):
             data = describe_dataset(source) | {"sha256": sha256(source)}
             train, held_out = load_splits(source, data, ["train", data["held_out"]])
+        if settings.sampling == "blocks":
+            require_mixed(source, train.labels)
         shape, classes = (1, *data["feature_shape"]), len(data["class_names"])
         trainer = Trainer(settings.model_dump(), shape, train, held_out, classes, those)
         about = {"net": trainer.about, "params": settings.model_dump(), "data": data}

@@ -96,8 +96,8 @@ def opinionated(net: Net, white: int) -> Array:
 
 def truth(weights: Mapping[str, Array], about: Mapping[str, Any], images: Array) -> Array:
     """The logits (N, K) that Python has for images (N, ...)."""
-    ops, (pixels, white) = ARITHMETICS[about["net"]["arithmetic"]], stored(images)
-    return np.concatenate(list(logits(ops, built(about, white), joined(weights), pixels, 100)))
+    ops, pixels = ARITHMETICS[about["net"]["arithmetic"]], stored(images)
+    return np.concatenate(list(logits(ops, built(about, pixels.white), joined(weights), pixels, 100)))
 
 
 def joined(weights: Mapping[str, Array]) -> Array:

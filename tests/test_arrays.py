@@ -1,6 +1,7 @@
 """Arrays take the asked form without losing anything, and dataset.npz says what it holds."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -9,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from pipeline.base.arrays import Rows
 from pipeline.base.errors import PipelineError
 from pipeline.base.provenance import sha256
 from pipeline.datasets import arrays as a
 from pipeline.datasets.idx import read_idx, write_idx
-from pipeline.datasets.raw import arrange, load_mnist, load_raw
+from pipeline.datasets.raw import arrange, arranged, load_mnist, load_raw, open_raw
 
 images = arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 5), st.integers(1, 5)))
 
@@ -56,6 +58,7 @@ def test_a_saved_dataset_reads_back_with_what_it_says_of_itself(tmp_path):
     a.save_dataset(path, {"train": train, "test": train}, ABOUT)
     (read,) = a.load_splits(path, ABOUT, ["test"])
     assert read.labels.tolist() == [0, 1, 2, 3]
+    assert read.labels.dtype == np.intp  # with a byte, label x images would overflow
     assert a.describe_dataset(path) == ABOUT
     with np.load(path, allow_pickle=False) as plain:  # and plain NumPy reads it as well
         assert set(plain) == {"about", "train_images", "train_labels", "test_images", "test_labels"}
@@ -132,15 +135,56 @@ def test_a_missing_split_is_named(tmp_path):
 
 
 def test_held_out_images_are_the_last_of_the_training_set():
-    train = a.Split(np.arange(10)[:, None], np.arange(10))
+    train = a.Unread(Rows.of(np.arange(10)[:, None], 4), np.arange(10))
     splits = a.hold_out({"train": train, "test": train}, 3)
     assert list(splits) == ["train", "validation", "test"]
-    assert splits["train"].labels.tolist() == list(range(7))
-    assert splits["validation"].images[:, 0].tolist() == [7, 8, 9]
+    assert splits["train"].labels.tolist() == splits["train"].images.whole()[:, 0].tolist() == list(range(7))
+    assert splits["validation"].labels.tolist() == splits["validation"].images.whole()[:, 0].tolist() == [7, 8, 9]
+
+
+@given(n=st.integers(1, 30), count=st.integers(1, 9), data=st.data())
+def test_rows_are_those_of_the_array_however_they_are_cut_and_as_often_as_asked_for(n, count, data):
+    array = np.arange(2 * n).reshape(n, 2)
+    start = data.draw(st.integers(0, n - 1))
+    stop = data.draw(st.integers(start + 1, n + 2))
+    rows = Rows.of(array, count).each(lambda block: block[:, :1] + 1).cut(start, stop)
+    for _ in range(2):
+        assert np.array_equal(rows.whole(), array[start:stop, :1] + 1)
+    assert (rows.shape, rows.nbytes) == (rows.whole().shape, rows.whole().nbytes)
+
+
+@pytest.mark.parametrize(
+    ("labels", "found"),
+    [
+        (np.repeat(np.arange(10), 50), True),
+        (np.tile(np.repeat(np.arange(10), 50), 3), True),
+        (np.repeat([0, 1], [900, 100]), True),
+        (np.random.default_rng(1).integers(0, 10, 500), False),
+        (np.random.default_rng(1).random(1000) < 0.1, False),
+        (np.tile([0, 1], 50), False),
+        (np.array([3]), False),
+    ],
+    ids=["sorted", "sorted copies", "sorted, few of one", "mixed", "mixed, few of one", "in turn", "one"],
+)
+def test_images_sorted_by_class_are_noticed(labels, found):
+    assert a.sorted_by_class(labels) is found
+
+
+def test_blocks_of_images_sorted_by_class_are_refused(tmp_path):
+    with pytest.raises(PipelineError, match=r"sorted by class.*choose shuffle or replacement"):
+        a.require_mixed(tmp_path / "d.npz", np.repeat(np.arange(10), 50))
+    a.require_mixed(tmp_path / "d.npz", np.tile(np.arange(10), 50))
+
+
+def test_what_the_disk_has_no_room_for_is_refused_before_it_is_written(tmp_path):
+    unread = Rows((10**15, 784), np.dtype(np.float32), lambda: pytest.fail("read"))
+    with pytest.raises(PipelineError, match="expected 3,136,000,000,000,003,920 bytes free on its disk, found"):
+        a.save_dataset(tmp_path / "d.npz", {"train": (unread, np.zeros(3))}, ABOUT)
+    assert not list(tmp_path.iterdir())
 
 
 def test_holding_out_every_image_is_refused():
-    train = a.Split(np.arange(10)[:, None], np.arange(10))
+    train = a.Unread(Rows.of(np.arange(10)[:, None], 4), np.arange(10))
     with pytest.raises(PipelineError, match=r"convert.validation is 10, but there are only 10 training images"):
         a.hold_out({"train": train, "test": train}, 10)
 
@@ -159,6 +203,50 @@ def raw(tmp_path):
     about |= {"class_names": ["x", "o"], "image_shape": [3, 4], "files": files}
     (tmp_path / "dataset.json").write_text(json.dumps(about))
     return tmp_path
+
+
+def of_size(raw, count):
+    """The folder with so many training images."""
+    rng, about = np.random.default_rng(0), json.loads((raw / "dataset.json").read_text())
+    for part, array in (("images", rng.integers(0, 256, (count, 3, 4))), ("labels", np.arange(count) % 2)):
+        path = raw / about["files"][f"train_{part}"]["name"]
+        write_idx(path, array.astype(np.uint8))
+        about["files"][f"train_{part}"]["sha256"] = sha256(path)
+    (raw / "dataset.json").write_text(json.dumps(about))
+
+
+@pytest.mark.parametrize(("shown", "normalized"), [("pixels", False), ("pixels", True), ("edges", True)])
+def test_the_memory_of_a_conversion_does_not_grow_with_the_images(raw, monkeypatch, shown, normalized):
+    """Beside the files: labels alone."""
+    for module in ("idx", "arrays", "raw"):
+        monkeypatch.setattr(f"pipeline.datasets.{module}.BLOCK", 4096)
+    peaks = []
+    for count in (20_000, 200_000):
+        of_size(raw, count)
+        tracemalloc.start()
+        _, splits = open_raw(raw)
+        arrays = {name: arranged(split, 2, shown, normalized, True) for name, split in splits.items()}
+        a.save_dataset(raw / "d.npz", arrays, ABOUT)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 5 * 180_000
+
+
+@pytest.mark.parametrize("classes", [None, 2])
+@pytest.mark.parametrize("form", [("pixels", True, True), ("pixels", False, False), ("edges", True, False)])
+def test_what_is_arranged_by_the_block_is_what_is_arranged_at_once(raw, monkeypatch, classes, form):
+    monkeypatch.setattr("pipeline.datasets.idx.BLOCK", 50)
+    whole, rows = load_raw(raw)[1]["train"], open_raw(raw)[1]["train"]
+    for expected, found in zip(arrange(whole, classes, *form), arranged(rows, classes, *form), strict=True):
+        assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+        assert np.array_equal(found.whole(), expected)
+
+
+def test_what_is_wrong_inside_a_file_says_more_than_its_hash(raw):
+    path = raw / "train-images.gz"
+    path.write_bytes(path.read_bytes()[:-8] + bytes(8))
+    with pytest.raises(PipelineError, match=r"train-images.gz: expected a sound gzip file, found incorrect data check"):
+        open_raw(raw)
 
 
 @pytest.mark.parametrize("normalized", [True, False])

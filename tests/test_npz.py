@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline.base.arrays import Rows
 from pipeline.base.errors import PipelineError
 from pipeline.base.npz import read_npz, write_npz
 
@@ -62,12 +63,13 @@ def archive(path, *members, compression=zipfile.ZIP_STORED):
 
 
 def refusal(path, match):
-    with pytest.raises(PipelineError, match=match) as refused:
-        read_npz(path, remake="make it again: make all")
-    message = str(refused.value)
-    assert str(path) in message
-    assert message.endswith("; make it again: make all.")
-    assert "\n" not in message
+    for mapped in (False, True):
+        with pytest.raises(PipelineError, match=match) as refused:
+            read_npz(path, remake="make it again: make all", mapped=mapped)
+        message = str(refused.value)
+        assert str(path) in message
+        assert message.endswith("; make it again: make all.")
+        assert "\n" not in message
 
 
 def test_numpy_reads_what_is_written(path):
@@ -85,11 +87,11 @@ def test_what_numpy_writes_is_read(path):
         np.testing.assert_array_equal(array, ARRAYS[name])
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(array=arrays)
-def test_every_array_comes_back_little_endian(path, array):
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(array=arrays, mapped=st.booleans())
+def test_every_array_comes_back_little_endian(path, array, mapped):
     write_npz(path, {"a": array})
-    found = read_npz(path)["a"]
+    found = read_npz(path, mapped=mapped)["a"]
     assert found.shape == array.shape
     assert found.dtype == array.dtype.newbyteorder("<")
     assert found.tobytes() == array.astype(found.dtype).tobytes()
@@ -121,6 +123,33 @@ def test_more_than_a_block_is_written_whole(path, monkeypatch):
     monkeypatch.setattr("pipeline.base.npz.BLOCK", 10)
     write_npz(path, ARRAYS)
     np.testing.assert_array_equal(read_npz(path)["images"], ARRAYS["images"])
+
+
+def test_rows_make_the_bytes_of_the_array(path, tmp_path):
+    array = np.arange(300, dtype=">i4").reshape(50, 3, 2)
+    write_npz(path, {"a": array})
+    write_npz(tmp_path / "rows.npz", {"a": Rows.of(array, 7)})
+    assert (tmp_path / "rows.npz").read_bytes() == path.read_bytes()
+
+
+def test_a_mapped_array_costs_no_memory_and_outlives_its_file(path):
+    write_npz(path, {"a": np.full(1 << 22, 3, np.uint8)})
+    tracemalloc.start()
+    found = read_npz(path, mapped=True)["a"]
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+    write_npz(path, {"a": np.zeros(1 << 22, np.uint8)})
+    assert (found == 3).all()
+
+
+def test_more_than_4_gib_have_the_sizes_of_a_zip64_and_come_back(path, monkeypatch):
+    """The limit is lowered, so that a small file is written as a large one is."""
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 100)
+    array = np.arange(1000)
+    write_npz(path, {"a": array, "b": array + 1})
+    for mapped in (False, True):
+        found = read_npz(path, mapped=mapped)
+        assert [np.array_equal(found[name], ARRAY) for name, ARRAY in (("a", array), ("b", array + 1))] == [True, True]
 
 
 def test_only_the_named_arrays_are_read(path):
@@ -156,7 +185,8 @@ def test_every_truncation_is_refused(path):
         refusal(path, "not a sound")
 
 
-def test_every_flipped_bit_is_refused_or_harmless(path):
+@pytest.mark.parametrize("mapped", [False, True])
+def test_every_flipped_bit_is_refused_or_harmless(path, mapped):
     array = np.arange(3)
     write_npz(path, {"a": array})
     content = path.read_bytes()
@@ -164,7 +194,7 @@ def test_every_flipped_bit_is_refused_or_harmless(path):
         for bit in (0, 3, 7):
             path.write_bytes(content[:byte] + bytes([content[byte] ^ 1 << bit]) + content[byte + 1 :])
             try:
-                found = read_npz(path)
+                found = read_npz(path, mapped=mapped)
             except PipelineError:
                 continue
             assert all((values == array).all() for values in found.values())

@@ -14,6 +14,7 @@ from clone import Clone
 
 from pipeline.base import provenance
 from pipeline.base.errors import PipelineError
+from pipeline.base.files import write_bytes
 from pipeline.base.provenance import Basis, code_hash
 
 DIGITS = "examples/digits"
@@ -53,7 +54,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 CHANGES = {
     "report/page.py changed": lambda world: (world.package / "report/page.py").write_text("new"),
     "report/page.css changed": lambda world: (world.package / "report/page.css").unlink(),
-    "input changed": lambda world: world.input.write_text("another"),
+    "input changed": lambda world: write_bytes(world.input, b"another"),
     "section train of the parameters changed": lambda world: world.parameters.update(rate=2),
 }
 
@@ -89,6 +90,19 @@ def test_a_stage_by_hand_records_nothing_and_is_let_alone(world: World, said: st
     basis = world.begin()
     CHANGES[said](world)
     with basis.unaltered():
+        pass
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_a_write_into_an_input_is_an_error_by_hand_too_for_it_may_be_mapped(world: World, by_hand, monkeypatch) -> None:
+    if by_hand:
+        monkeypatch.delenv("DVC_STAGE")
+    basis = world.begin()
+    world.input.write_text("another")
+    with (
+        pytest.raises(PipelineError, match="input was written to while the stage read it"),
+        basis.unaltered(),
+    ):
         pass
 
 

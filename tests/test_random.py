@@ -34,7 +34,9 @@ def test_the_generator_is_the_published_one():
     assert first == [0x60D24054E17A0698, 0xD5E79D89856E4F12, 0xD254972FE64BD782]
 
 
-def test_a_row_is_the_same_by_whatever_rows_it_is_drawn():
+@pytest.mark.parametrize("far", [0, 2, 10**6])
+def test_a_row_is_the_same_by_whatever_rows_it_is_drawn(monkeypatch, far):
+    monkeypatch.setattr(random, "FAR", far)
     whole = Stream(1, 2)._bits.random_raw(4000).astype("<u8").view("<u4").reshape(1000, 8)
     for numbers in ([0], [999], [7, 3, 998, 3], range(1000)):
         assert np.array_equal(Stream(1, 2).rows(np.array(numbers), 8), whole[numbers])
@@ -69,6 +71,17 @@ def test_integers_are_equally_often():
 @given(st.integers(0, 200), st.integers(0, 1000))
 def test_a_permutation_has_every_number_once(n, seed):
     assert sorted(Stream(seed).permutation(n)) == list(range(n))
+
+
+@pytest.mark.parametrize(("part", "most"), [(1000, 64), (7, 1000), (100, 3)])
+def test_a_permutation_is_the_order_of_its_numbers_however_many_parts_it_comes_in(monkeypatch, part, most):
+    monkeypatch.setattr(random, "PART", part)
+    monkeypatch.setattr(random, "MOST_PARTS", most)
+    one, other = Stream(1, 0), Stream(1, 0)
+    raw, parts = one._bits.random_raw(1000), list(other.permuted(1000))
+    assert np.array_equal(np.concatenate(parts), np.argsort(raw, kind="stable"))
+    assert len(parts) == min(-(-1000 // part), most)
+    assert one.uniform(1) == other.uniform(1)
 
 
 def test_uniform_numbers_fill_the_interval():

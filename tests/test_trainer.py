@@ -6,14 +6,17 @@ import os
 import signal
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
+from described import described
 
 from pipeline.base.errors import PipelineError
 from pipeline.base.npz import read_npz, write_npz
 from pipeline.base.signals import Stopped, Stopping
+from pipeline.datasets.arrays import Split, load_splits, save_dataset
 from pipeline.params import load_params
 from pipeline.training.checkpoints import SHA256, Checkpoints, sound
 from pipeline.training.loop import History, fit, plan, require_finite
@@ -26,15 +29,16 @@ ROOT = Path(__file__).parents[1]
 RNG = np.random.default_rng(0)
 IMAGES, LABELS = RNG.random((230, 12), np.float32), RNG.integers(0, 3, 230)
 BYTES = (IMAGES * 255).astype(np.uint8)
+FRACTIONS = BYTES / np.float32(255)
+SETTINGS = load_params(ROOT / "params.yaml", (), Train).model_dump()
 SHAPE, NET = (1, 3, 4), ["affine 5", "sigmoid", "affine"]
 
 
 def trainer(images: np.ndarray | None = None, workers: Workers = SOLE, **settings: object) -> Trainer:
-    train = load_params(ROOT / "params.yaml", (), Train).model_dump()
     small = {"layers": NET, "batch_size": 10, "length": "1000 iterations", "sampling": "shuffle"}
     if images is None:
         images = BYTES if "augment" in settings else IMAGES
-    return Trainer(train | small | settings, SHAPE, (images, LABELS), (images[:50], LABELS[:50]), 3, workers)
+    return Trainer(SETTINGS | small | settings, SHAPE, (images, LABELS), (images[:50], LABELS[:50]), 3, workers)
 
 
 class StopAfter(Stopping):
@@ -252,6 +256,44 @@ def test_what_decays_is_0_whether_or_not_the_processor_has_such_numbers(tiny):
     assert one.result[:2].tobytes() == np.array([0.0, 1e-280]).tobytes()
 
 
+@pytest.mark.parametrize(
+    "way", [*WAYS, {"batch_size": 1}, {"arithmetic": "float32", "batch_size": 1}, {"sampling": "blocks"}]
+)
+@pytest.mark.parametrize("images", [IMAGES, BYTES, FRACTIONS], ids=["features", "bytes", "255ths"])
+def test_images_that_stay_in_their_file_give_the_bits_of_those_in_memory(tmp_path, monkeypatch, way, images):
+    if images is IMAGES and "augment" in way:
+        pytest.skip("features cannot be distorted")
+    settings = {"length": "60 iterations", "learning_rate": 1e-5, "images": images} | way
+    expected = finish(trainer(**settings), tmp_path / "held")
+    monkeypatch.setattr("pipeline.nn.images.HELD", 0)
+    assert finish(trainer(**settings), tmp_path / "mapped") == expected
+
+
+@pytest.mark.parametrize("sampling", ["replacement", "shuffle", "blocks"])
+@pytest.mark.parametrize("images", [BYTES, FRACTIONS], ids=["bytes", "255ths"])
+def test_the_memory_of_a_training_does_not_grow_with_the_images(tmp_path, monkeypatch, sampling, images):
+    """Beside the file: labels alone, and neither pixels nor the order of an epoch."""
+    monkeypatch.setattr("pipeline.nn.images.HELD", 1 << 16)
+    monkeypatch.setattr("pipeline.nn.random.PART", 1000)
+    monkeypatch.setattr("pipeline.nn.random.MOST_PARTS", 1000)
+    monkeypatch.setattr("pipeline.training.loop.DRAWN", 1000)
+    peaks = []
+    for copies in (50, 500):
+        split = Split(np.tile(images, (copies, 1)), np.tile(LABELS, copies).astype(np.uint8))
+        path = tmp_path / "d.npz"
+        save_dataset(path, {"train": split, "test": Split(images, LABELS)}, {})
+        count = len(split.images)
+        del split
+        tracemalloc.start()
+        loaded = load_splits(path, described((3, 4), "abc"), ["train", "test"])
+        one = Trainer(SETTINGS | {"layers": NET, "sampling": sampling, "length": "3 iterations"}, SHAPE, *loaded, 3)
+        finish(one, tmp_path / "c")
+        peaks.append((tracemalloc.get_traced_memory()[1], count))
+        tracemalloc.stop()
+    (few, fewer), (many, more) = peaks
+    assert many - few < 9 * (more - fewer)
+
+
 @pytest.mark.parametrize("loss", [float("nan"), float("inf"), -float("inf")])
 def test_T6_a_loss_that_is_no_number_stops_training_and_names_its_iteration(loss):
     def steps(batches, done):
@@ -264,7 +306,7 @@ def test_T6_a_loss_that_is_no_number_stops_training_and_names_its_iteration(loss
 @pytest.mark.parametrize("arithmetic", ["exact", "float32", "float64"])
 @pytest.mark.parametrize("spoiled", ["images", "weights"])
 def test_T6_a_pixel_or_a_weight_that_is_no_number_stops_training(tmp_path, spoiled, arithmetic):
-    train = load_params(ROOT / "params.yaml", (), Train).model_dump() | {"layers": NET, "batch_size": 10}
+    train = SETTINGS | {"layers": NET, "batch_size": 10}
     images = IMAGES.copy()
     images[:, 3] = np.nan if spoiled == "images" else 0
     one = Trainer(train | {"arithmetic": arithmetic}, SHAPE, (images, LABELS), (IMAGES[:50], LABELS[:50]), 3)

@@ -1,7 +1,60 @@
-"""The one type that every room passes around."""
+"""The types that every room passes around: arrays, and arrays that are too large to be held."""
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Rows:
+    """An array (N, ...) that may be larger than memory: iteration makes its rows, a block at a time, anew each time."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any], blocks: Callable[[], Iterator[Array]]) -> None:
+        self.shape, self.dtype, self.blocks = shape, dtype, blocks
+
+    @classmethod
+    def of(cls, array: Array, count: int) -> "Rows":
+        """An array, so many rows at a time."""
+        starts = range(0, len(array), count)
+        return cls(array.shape, array.dtype, lambda: (array[start : start + count] for start in starts))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Array]:
+        return self.blocks()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all rows together."""
+        return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
+
+    def each(self, make: Callable[[Array], Array]) -> "Rows":
+        """What `make`, which treats each row alike, makes of the rows."""
+        one = make(np.zeros((1, *self.shape[1:]), self.dtype))
+        return Rows((len(self), *one.shape[1:]), one.dtype, lambda: map(make, self))
+
+    def cut(self, start: int, stop: int) -> "Rows":
+        """The rows from `start` to before `stop`; what comes after them is not made, unless they are the last."""
+
+        def blocks() -> Iterator[Array]:
+            at = 0
+            for block in self:
+                if len(part := block[max(start - at, 0) : max(stop - at, 0)]):
+                    yield part
+                at += len(block)
+                if stop <= at and stop < len(self):
+                    return
+
+        stop = min(stop, len(self))
+        return Rows((stop - start, *self.shape[1:]), self.dtype, blocks)
+
+    def whole(self) -> Array:
+        """All rows in memory."""
+        array, at = np.empty(self.shape, self.dtype), 0
+        for block in self:
+            array[at : at + len(block)] = block
+            at += len(block)
+        return array

@@ -8,17 +8,21 @@ import errno
 import hashlib
 import io
 import math
+import mmap
 import os
 import re
+import struct
 import sys
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
-from pipeline.base.arrays import Array
+from pipeline.base.arrays import Array, Rows
 from pipeline.base.errors import PipelineError
 from pipeline.base.files import replacing
 from pipeline.base.paths import opened
@@ -34,7 +38,7 @@ HEADER = re.compile(
 )
 
 
-def write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
+def write_npz(path: Path, arrays: Mapping[str, Array | Rows]) -> None:
     """Replace `path` with an uncompressed .npz of `arrays`; the same arrays give the same bytes anywhere.
 
     What was written is read back before it takes the place of the old file. Raises OSError, for a full disk as for one
@@ -42,54 +46,47 @@ def write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
     """
     with replacing(path) as file:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-            written = [_write(archive, file, name, array) for name, array in arrays.items()]
-        if not (_opens(file) and all(_reads_back(file, *place) for place in written)):
+            for name, array in arrays.items():
+                _write(archive, name, array if isinstance(array, Rows) else _alone(array))
+        if not _reads_back(file):
             raise OSError(errno.EIO, "other bytes are read than were written", str(path))
 
 
-def _write(archive: zipfile.ZipFile, file: IO[bytes], name: str, array: Array) -> tuple[int, bytes, Array]:
-    """Where in `file` the header of the array begins, the header, and the contents as bytes."""
+def _alone(array: Array) -> Rows:
+    """An array as it is, as a single block."""
+    return Rows(array.shape, array.dtype, lambda: iter([array]))
+
+
+def _write(archive: zipfile.ZipFile, name: str, rows: Rows) -> None:
     member = zipfile.ZipInfo(f"{name}.npy", EPOCH)
     member.create_system = 3  # Unix, whatever this machine is
     member.external_attr = 0o600 << 16
-    content = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False).reshape(array.shape)
-    header = _header(content)
-    member.file_size = len(header) + content.nbytes
-    flat = content.reshape(-1).view(np.uint8) if content.size else np.empty(0, np.uint8)
+    dtype = rows.dtype.newbyteorder("<")
+    header = _header(dtype, rows.shape)
+    member.file_size = len(header) + rows.nbytes
     with archive.open(member, "w") as output:
-        begin = file.tell()
         output.write(header)
-        for start in range(0, flat.size, BLOCK):
-            output.write(flat[start : start + BLOCK].data)
-    return begin, header, flat
+        for block in rows:
+            content = np.ascontiguousarray(block).astype(dtype, copy=False).reshape(-1)
+            flat = content.view(np.uint8) if content.size else np.empty(0, np.uint8)
+            for start in range(0, flat.size, BLOCK):
+                output.write(flat[start : start + BLOCK].data)
 
 
-def _opens(file: IO[bytes]) -> bool:
-    """Whether the directory is sound, and each member where it says and of the kind that is always written."""
+def _header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
+    header, descr = io.BytesIO(), np.lib.format.dtype_to_descr(dtype)
+    np.lib.format.write_array_header_1_0(header, {"descr": descr, "fortran_order": False, "shape": shape})
+    return header.getvalue()
+
+
+def _reads_back(file: IO[bytes]) -> bool:
+    """Whether the directory is sound, and each member where it says, of its CRC and of the kind always written."""
     try:
         with zipfile.ZipFile(file) as archive:
-            for member in archive.infolist():
-                archive.open(member).close()
-                if member.flag_bits & STREAMED:
-                    return False
+            streamed = any(member.flag_bits & STREAMED for member in archive.infolist())
+            return not streamed and archive.testzip() is None
     except zipfile.BadZipFile:
         return False
-    return True
-
-
-def _reads_back(file: IO[bytes], begin: int, header: bytes, flat: Array) -> bool:
-    """Whether a member holds these bytes: quicker than what zipfile does, which is to compute their CRC again."""
-    file.seek(begin)
-    if file.read(len(header)) != header:
-        return False
-    blocks = (flat[start : start + BLOCK] for start in range(0, flat.size, BLOCK))
-    return all(np.array_equal(np.frombuffer(file.read(block.size), np.uint8), block) for block in blocks)
-
-
-def _header(array: Array) -> bytes:
-    header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
-    return header.getvalue()
 
 
 def arrays_digest(arrays: Mapping[str, Array]) -> str:
@@ -102,8 +99,10 @@ def arrays_digest(arrays: Mapping[str, Array]) -> str:
     return total.hexdigest()
 
 
-def read_npz(path: Path, names: Iterable[str] | None = None, remake: str = "make it again") -> dict[str, Array]:
-    """The arrays of `path`, or just those in `names`, read-only.
+def read_npz(
+    path: Path, names: Iterable[str] | None = None, remake: str = "make it again", mapped: bool = False
+) -> dict[str, Array]:
+    """The arrays of `path`, or just those in `names`, read-only; `mapped`: where they lie in the file, not in memory.
 
     Raises PipelineError where the file is missing, is no .npz, lacks a name, or claims more than it holds;
     `remake` is the advice that ends the message.
@@ -115,7 +114,8 @@ def read_npz(path: Path, names: Iterable[str] | None = None, remake: str = "make
             missing = [name for name in wanted if name not in members]
             if missing:
                 raise ValueError(f"no array {missing[0]!r}, only {', '.join(members)}")
-            return {name: _read(archive, members[name]) for name in wanted}
+            content = partial(_mapped, archive, file) if mapped else archive.read  # both check the CRC
+            return {name: _read(content(members[name]), members[name].filename) for name in wanted}
     except (zipfile.BadZipFile, ValueError, TypeError, EOFError, NotImplementedError, RuntimeError) as error:
         raise PipelineError(f"{path} is not a sound .npz file: {error}; {remake}.") from None
 
@@ -139,17 +139,27 @@ def _members(archive: zipfile.ZipFile, file: IO[bytes]) -> dict[str, zipfile.Zip
     return members
 
 
-def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
-    content = archive.read(member)  # zipfile checks the CRC
+def _mapped(archive: zipfile.ZipFile, file: IO[bytes], member: zipfile.ZipInfo) -> memoryview:
+    """The bytes of a member where they lie in the file: behind a header of its own, which says how long it is."""
+    archive.open(member).close()  # zipfile checks that header
+    whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    begin = member.header_offset + 30 + sum(struct.unpack_from("<HH", whole, member.header_offset + 26))
+    content = whole[begin : begin + member.file_size]
+    if len(content) < member.file_size or zlib.crc32(content) != member.CRC:
+        raise ValueError(f"{member.filename} has another CRC than the directory says")
+    return content
+
+
+def _read(content: bytes | memoryview, name: str) -> Array:
     header = HEADER.match(content)
     if not header:
-        raise ValueError(f"{member.filename} does not start as a plain array in C order does")
+        raise ValueError(f"{name} does not start as a plain array in C order does")
     dtype = np.dtype(header["dtype"].decode())
     shape = tuple(int(size) for size in header["shape"].split(b",") if size.strip())
     count = math.prod(shape)
     if header.end() + count * dtype.itemsize != len(content):
-        raise ValueError(f"{member.filename} claims {shape} of {dtype}, which is not what it holds")
+        raise ValueError(f"{name} claims {shape} of {dtype}, which is not what it holds")
     array = np.frombuffer(content, dtype, count, header.end())
     if dtype.kind == "U" and (array.view("<u4") > sys.maxunicode).any():
-        raise ValueError(f"{member.filename} holds text that is none")
+        raise ValueError(f"{name} holds text that is none")
     return array.reshape(shape)

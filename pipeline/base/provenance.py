@@ -6,6 +6,7 @@ import os
 import platform
 import shlex
 import sys
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,9 +41,17 @@ def unchanged(path: Path) -> Iterator[None]:
 
 def _identity(path: Path) -> tuple[int, ...] | None:
     with contextlib.suppress(FileNotFoundError):
-        found = path.stat()
-        return found.st_size, found.st_mtime_ns  # some network file systems invent an inode number at every call
+        return _written(path.stat())
     return None
+
+
+def _close(files: Iterable[int]) -> None:
+    for file in files:
+        os.close(file)
+
+
+def _written(found: os.stat_result) -> tuple[int, ...]:
+    return found.st_size, found.st_mtime_ns  # some network file systems invent an inode number at every call
 
 
 class Basis:
@@ -55,6 +64,9 @@ class Basis:
     def __init__(self, *inputs: Path) -> None:
         """Create it before the code is imported and the inputs are read."""
         self.inputs, self.recorded = inputs, "DVC_STAGE" in os.environ
+        self.files = {path: os.open(path, os.O_RDONLY) for path in inputs if path.is_file()}
+        self.written = {path: _written(os.stat(file)) for path, file in self.files.items()}
+        weakref.finalize(self, _close, self.files.values())
         if self.recorded:
             _require_code_beside(Path.cwd())
             self.code, self.identities = _code(), [_identity(path) for path in inputs]
@@ -72,6 +84,10 @@ class Basis:
         self._require()
 
     def _require(self) -> None:
+        """An input may be mapped until now: a file that took its place does no harm, a write into it does."""
+        for path, file in self.files.items():
+            if _written(os.stat(file)) != self.written[path]:
+                raise PipelineError(f"{path} was written to while the stage read it; run it again.")
         if altered := next(self._altered(), None):
             raise PipelineError(
                 f"{altered} changed while the stage ran, so dvc.lock would name what did not make the outputs; "

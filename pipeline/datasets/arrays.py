@@ -5,13 +5,14 @@ Shapes: N images of C channels, Y rows, X columns; K classes. Pixels are 0-255 (
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.base.arrays import Array
+from pipeline.base.arrays import Array, Rows
 from pipeline.base.errors import PipelineError
 from pipeline.base.npz import read_npz, write_npz
 from pipeline.base.schema import Converted, read_json
@@ -28,6 +29,13 @@ class Split(NamedTuple):
     """images (N, D) or (N, 1, Y, X); labels (N,) class indices or (N, K) one-hot."""
 
     images: Array
+    labels: Array
+
+
+class Unread(NamedTuple):
+    """A split whose images (N, Y, X) are read when they are asked for; labels (N,) class indices."""
+
+    images: Rows
     labels: Array
 
 
@@ -48,8 +56,13 @@ def one_hot(labels: Array, classes: int) -> Array:
 
 
 def class_indices(labels: Array) -> Array:
-    """The inverse of one_hot; indices pass as they are."""
-    return (labels.argmax(axis=1) if labels.ndim == 2 else labels).astype(np.intp)
+    """The inverse of one_hot; indices pass as they are. They fit any product of theirs, for 8 bytes an image."""
+    if labels.ndim == 1:
+        return labels.astype(np.intp)
+    indices = np.empty(len(labels), np.intp)
+    for start in range(0, len(labels), BLOCK):
+        indices[start : start + BLOCK] = labels[start : start + BLOCK].argmax(axis=1)
+    return indices
 
 
 def as_pictures(images: Array, shape: Sequence[int]) -> Array:
@@ -57,12 +70,22 @@ def as_pictures(images: Array, shape: Sequence[int]) -> Array:
     return images.reshape(len(images), *shape)
 
 
-def save_dataset(path: Path, splits: dict[str, Split], about: dict[str, Any]) -> None:
-    """Replace `path` with the arrays `<split>_images` and `<split>_labels` and the description `about`."""
+def save_dataset(path: Path, splits: Mapping[str, tuple[Array | Rows, Array | Rows]], about: dict[str, Any]) -> None:
+    """Replace `path` with the arrays `<split>_images` and `<split>_labels` and the description `about`.
+
+    Raises PipelineError where the disk has no room for them, before anything is written.
+    """
     description = json.dumps(about, sort_keys=True, allow_nan=False)
-    arrays = {ABOUT: np.array(description)}
+    arrays: dict[str, Array | Rows] = {ABOUT: np.array(description)}
     for name, split in splits.items():
-        arrays |= {f"{name}_images": split.images, f"{name}_labels": split.labels}
+        arrays |= {f"{name}_{part}": array for part, array in zip(Split._fields, split, strict=True)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    needed, disk = sum(array.nbytes for array in arrays.values()), shutil.disk_usage(path.parent)
+    if disk.total and needed > disk.free:  # some file systems do not say
+        raise PipelineError(
+            f"{path}: expected {needed:,} bytes free on its disk, found {disk.free:,}; make room, or choose "
+            "convert.normalize=false, which takes a quarter."
+        )
     write_npz(path, arrays)
 
 
@@ -74,10 +97,11 @@ def describe_dataset(path: Path) -> dict[str, Any]:
 def load_splits(path: Path, data: dict[str, Any], names: Iterable[str]) -> list[Split]:
     """Those splits of dataset.npz, which `data` describes; labels as class indices; nothing else is read.
 
+    Images stay in the file, which is mapped: it may be larger than memory, and must not be written to meanwhile.
     Raises PipelineError where the file is missing or damaged, has no such split, or holds what does not fit `data`.
     """
     names = list(names)
-    arrays = read_npz(path, [f"{name}_{part}" for name in names for part in Split._fields], REMAKE)
+    arrays = read_npz(path, [f"{name}_{part}" for name in names for part in Split._fields], REMAKE, mapped=True)
     splits = [Split(arrays[f"{name}_images"], arrays[f"{name}_labels"]) for name in names]
     for name, split in zip(names, splits, strict=True):
         require_images(path, name, split.images, data["feature_shape"])
@@ -116,7 +140,9 @@ def require_labels(path: Path, name: str, split: Split, classes: int) -> None:
         sound = labels.dtype.kind in "iu" and 0 <= labels.min() <= labels.max() < classes
     else:
         sound = labels.dtype.kind in "fiu" and labels.shape[1:] == (classes,)
-        sound = sound and np.array_equal(labels, one_hot(labels.argmax(axis=1), classes))
+        indices = class_indices(labels) if sound else labels
+        blocks = (slice(start, start + BLOCK) for start in range(0, len(labels), BLOCK))
+        sound = sound and all(np.array_equal(labels[part], one_hot(indices[part], classes)) for part in blocks)
     if not sound:
         expected = f"whole numbers from 0 to {classes - 1}, or one-hot rows of {classes}"
         found = f"{labels.dtype} of shape {labels.shape}"
@@ -125,7 +151,7 @@ def require_labels(path: Path, name: str, split: Split, classes: int) -> None:
         raise PipelineError(f"{where}: expected {expected}, found {found}; {REMAKE}.")
 
 
-def hold_out(splits: dict[str, Split], count: int) -> dict[str, Split]:
+def hold_out(splits: dict[str, Unread], count: int) -> dict[str, Unread]:
     """Split the last `count` training images off as `validation`, the convention for MNIST; none if 0."""
     if not count:
         return splits
@@ -136,5 +162,21 @@ def hold_out(splits: dict[str, Split], count: int) -> dict[str, Split]:
             f"params.yaml: convert.validation is {count}, but there are only {len(train.images)} training images; "
             "choose fewer."
         )
-    parts = {"train": Split(*(part[:kept] for part in train)), "validation": Split(*(part[kept:] for part in train))}
-    return parts | {"test": splits["test"]}
+    rest = Unread(train.images.cut(kept, len(train.images)), train.labels[kept:])
+    return {"train": Unread(train.images.cut(0, kept), train.labels[:kept]), "validation": rest, "test": splits["test"]}
+
+
+def sorted_by_class(labels: Array) -> bool:
+    """Whether class indices (N,) come by class: neighbours are alike more than half-way from chance to always."""
+    alike = np.count_nonzero(labels[1:] == labels[:-1]) / max(len(labels) - 1, 1)
+    chance = float(((np.unique(labels, return_counts=True)[1] / len(labels)) ** 2).sum())
+    return bool(alike > (1 + chance) / 2)
+
+
+def require_mixed(path: Path, labels: Array) -> None:
+    """Raise PipelineError where training images are sorted by class: blocks of them would hold few classes each."""
+    if sorted_by_class(labels):
+        raise PipelineError(
+            f"train.sampling is blocks, but the training images in {path} are sorted by class; a batch would see few "
+            "classes and the net would learn little; choose shuffle or replacement, or mix the images of the data set."
+        )

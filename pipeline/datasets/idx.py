@@ -4,16 +4,19 @@ Two zero bytes, a type code, the number of dimensions, each size in four bytes, 
 Source: Y. LeCun, C. Cortes, C. J. C. Burges, "The MNIST database of handwritten digits", the last section.
 """
 
+import contextlib
 import gzip
+import itertools
 import math
+import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
 import numpy as np
 
-from pipeline.base.arrays import Array
+from pipeline.base.arrays import Array, Rows
 from pipeline.base.errors import PipelineError
 from pipeline.base.files import replacing
 from pipeline.base.paths import opened
@@ -21,7 +24,7 @@ from pipeline.base.paths import opened
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: "i2", 0x0C: "i4", 0x0D: "f4", 0x0E: "f8"}
 MOST_DIMENSIONS = 64  # that NumPy can hold; IDX can say 255
 GZIP = b"\x1f\x8b"  # starts every gzip file
-LARGEST = 1 << 30  # bytes in a file that is read whole; MNIST has 47 million
+DEFLATE = 1032  # bytes that one byte of gzip can become at most: 258 from two bits
 BLOCK = 1 << 18  # bytes read or inflated at a time
 REMAKE = "delete it and fetch it again: python -m pipeline.download"
 
@@ -45,14 +48,19 @@ def decode_idx(data: bytes | bytearray | memoryview, where: str) -> Array:
     Raises PipelineError, naming the file `where`, unless `data` is exactly one array.
     """
     header = read_header(data, where)
-    if len(data) != header.size:
-        expected = f"{header.size} bytes for {header.dtype.name} of shape {header.shape}"
-        raise unsound(where, expected, f"{'only ' if len(data) < header.size else ''}{len(data)}")
+    require_size(header, len(data), where)
     try:
         array = np.ndarray(header.shape, header.dtype, data, header.start)
     except ValueError as error:  # no elements, but sizes beyond what NumPy can multiply
         raise unsound(where, "a shape that NumPy can hold", f"{header.shape} ({error})") from None
     return array.astype(header.dtype.newbyteorder("="), copy=False)
+
+
+def require_size(header: Header, found: int, where: str | Path) -> None:
+    """Raise PipelineError unless so many bytes are what the header promises."""
+    if found != header.size:
+        expected = f"{header.size} bytes for {header.dtype.name} of shape {header.shape}"
+        raise unsound(where, expected, f"{'only ' if found < header.size else ''}{found}")
 
 
 def read_header(data: bytes | bytearray | memoryview, where: str) -> Header:
@@ -94,24 +102,67 @@ def encode_idx(array: Array) -> bytes:
     return bytes([0, 0, code, array.ndim]) + sizes + array.astype(array.dtype.newbyteorder(">"), copy=False).tobytes()
 
 
-def read_idx(path: Path, limit: int = LARGEST) -> Array:
+def read_idx(path: Path) -> Array:
     """The array in the IDX file `path`, inflated if its name ends in .gz, in memory of its own, so writable.
 
-    No more is read than its header promises. Raises PipelineError where it is missing, promises more than `limit`
-    bytes, or is not exactly one sound array.
+    Raises PipelineError where it is missing, or is not exactly one sound array.
+    """
+    content = bytearray()
+    for piece in pieces(path):
+        content += piece
+    return decode_idx(content, str(path))
+
+
+def read_rows(path: Path) -> Rows:
+    """The same, a block of rows at a time: none is in memory before, and only the header has been judged.
+
+    Raises PipelineError like `read_idx`, and for an array of no dimensions.
+    """
+    with contextlib.closing(pieces(path)) as start:
+        header = read_header(next(start), str(path))
+    if not header.shape:
+        raise unsound(path, "at least one dimension at byte 3", "0")
+    size = math.prod(header.shape[1:]) * header.dtype.itemsize
+    step = size * max(BLOCK // max(size, 1), 1)
+
+    def blocks() -> Iterator[Array]:
+        content, found = bytearray(), -header.start
+        for piece in pieces(path):
+            content += piece[header.start :] if found < 0 else piece
+            found += len(piece)
+            whole = len(content) // step * step if step else 0
+            for at in range(0, whole, step or 1):
+                yield decoded(content[at : at + step])
+            del content[:whole]
+        require_size(header, header.start + found, path)
+        if content:
+            yield decoded(content)
+
+    def decoded(content: bytearray) -> Array:
+        rows = np.frombuffer(content, header.dtype).reshape(-1, *header.shape[1:])
+        return rows.astype(native, copy=False)
+
+    native = header.dtype.newbyteorder("=")
+    return Rows(header.shape, native, blocks)
+
+
+def pieces(path: Path) -> Generator[bytes]:
+    """The content of an IDX file, inflated if its name ends in .gz: no more than its header promises.
+
+    A header is not believed where it promises more than the file can hold.
     """
     with opened(path, REMAKE.removeprefix("delete it and ")) as file:
         blocks = inflate(file, str(path)) if path.suffix == ".gz" else iter(lambda: file.read(BLOCK), b"")
         first = next(blocks, b"")
-        promised = read_header(first, str(path)).size
-        if promised > limit:
-            raise unsound(path, f"a header that promises at most {limit} bytes", str(promised))
-        content = bytearray(first)
-        for block in blocks:
-            content += block
-            if len(content) > promised:
+        promised, most = read_header(first, str(path)).size, DEFLATE * os.fstat(file.fileno()).st_size
+        if path.suffix == ".gz" and promised > most:
+            raise unsound(path, f"a header that promises at most {most} bytes", str(promised))
+        found = 0
+        for piece in itertools.chain([first], blocks):
+            found += len(piece)
+            if found > promised:
                 raise unsound(path, f"{promised} bytes", "more")
-        return decode_idx(content, str(path))
+            yield piece
 
 
 def inflate(file: IO[bytes], where: str) -> Iterator[bytes]:

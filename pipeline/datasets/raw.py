@@ -1,18 +1,19 @@
 """The four published files as arrays, checked against each other and against what download said they are."""
 
+import collections
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline.base.arrays import Array
+from pipeline.base.arrays import Array, Rows
 from pipeline.base.errors import PipelineError
 from pipeline.base.paths import opened
 from pipeline.base.provenance import sha256
 from pipeline.base.schema import DataSet, read_json
-from pipeline.datasets.arrays import Split, normalize, one_hot
+from pipeline.datasets.arrays import BLOCK, Split, Unread, normalize, one_hot
 from pipeline.datasets.features import features
-from pipeline.datasets.idx import read_idx
+from pipeline.datasets.idx import read_rows
 
 RAW = Path("data/raw")
 DESCRIPTION = "dataset.json"
@@ -36,13 +37,25 @@ def load_mnist(
 
 def arrange(split: Split, classes: int | None, shown: str, normalized: bool, flat: bool) -> Split:
     """Pixels (N, Y, X) and class indices (N,) in the asked form; labels one-hot where `classes` says how many."""
-    images = split.images
+    labels = split.labels if classes is None else one_hot(split.labels, classes)
+    return Split(formed(split.images, shown, normalized, flat), labels)
+
+
+def formed(images: Array, shown: str, normalized: bool, flat: bool) -> Array:
+    """Pixels (N, Y, X) in the asked form."""
     if shown != "pixels":
         images = features(shown, images)
     elif normalized:
         images = normalize(images)
-    labels = split.labels if classes is None else one_hot(split.labels, classes)
-    return Split(images.reshape(len(images), -1) if flat else images[:, None], labels)
+    return images.reshape(len(images), -1) if flat else images[:, None]
+
+
+def arranged(split: Unread, classes: int | None, *form: Any) -> tuple[Rows, Rows]:
+    """What `arrange` makes of them, made when it is asked for."""
+    labels = Rows.of(split.labels, BLOCK)
+    if classes is not None:
+        labels = labels.each(lambda block: one_hot(block, classes))
+    return split.images.each(lambda block: formed(block, *form)), labels
 
 
 def load_raw(folder: Path) -> tuple[dict[str, Any], dict[str, Split]]:
@@ -50,16 +63,28 @@ def load_raw(folder: Path) -> tuple[dict[str, Any], dict[str, Split]]:
 
     Raises PipelineError where a file is missing or damaged, or does not fit the others.
     """
+    about, splits = open_raw(folder)
+    return about, {name: Split(split.images.whole(), split.labels) for name, split in splits.items()}
+
+
+def open_raw(folder: Path) -> tuple[dict[str, Any], dict[str, Unread]]:
+    """The same with images that are read when they are asked for: all has been checked, and no file may change."""
     about = describe(folder)
     splits = {}
     for name in ("train", "test"):
         images, labels = (folder / about["files"][f"{name}_{part}"]["name"] for part in ("images", "labels"))
-        splits[name] = Split(read_idx(images), read_idx(labels))
-        check(splits[name], images, labels, tuple(about["image_shape"]), len(about["class_names"]))
-    for file in about["files"].values():  # last: what else is wrong with a file says more
+        found = read_rows(images), read_rows(labels)
+        require_form(*found, images, labels, tuple(about["image_shape"]))
+        splits[name] = Unread(found[0], found[1].whole())
+        require_contents(splits[name], images, labels, len(about["class_names"]))
+    for file in about["files"].values():
         path, expected = folder / file["name"], file["sha256"]
-        if (found := sha256(path)) != expected:
-            raise PipelineError(f"{path}: expected SHA-256 {expected}, as {DESCRIPTION} says, found {found}; {REMAKE}.")
+        if (found_hash := sha256(path)) != expected:
+            for split in splits.values():  # what else is wrong with a file says more
+                collections.deque(split.images, maxlen=0)
+            raise PipelineError(
+                f"{path}: expected SHA-256 {expected}, as {DESCRIPTION} says, found {found_hash}; {REMAKE}."
+            )
     return about, splits
 
 
@@ -70,22 +95,26 @@ def describe(folder: Path) -> dict[str, Any]:
         return read_json(file.read(), path, DataSet, REMAKE)
 
 
-def check(split: Split, images: Path, labels: Path, shape: tuple[int, ...], classes: int) -> None:
-    """Raise PipelineError unless images and labels are of one data set: shapes, counts, label range, contents."""
-    found = split.images
-    if found.dtype != np.uint8 or found.ndim != 3 or found.shape[1:] != shape or not len(found):
+def require_form(found: Rows, named: Rows, images: Path, labels: Path, shape: tuple[int, ...]) -> None:
+    """Raise PipelineError unless images and labels, by their headers, are of one data set."""
+    if found.dtype != np.uint8 or found.shape[1:] != shape or not len(found):
         expected = f"uint8 images of {' x '.join(map(str, shape))}"
         raise PipelineError(f"{images}: expected {expected}, found {found.dtype} of shape {found.shape}; {REMAKE}.")
-    if split.labels.shape != (len(found),) or split.labels.dtype.kind not in "iu":
+    if named.shape != (len(found),) or named.dtype.kind not in "iu":
         raise PipelineError(
-            f"{labels}: expected {len(found)} labels, one an image of {images.name}, found {split.labels.dtype} "
-            f"of shape {split.labels.shape}; {REMAKE}."
+            f"{labels}: expected {len(found)} labels, one an image of {images.name}, found {named.dtype} "
+            f"of shape {named.shape}; {REMAKE}."
         )
+
+
+def require_contents(split: Unread, images: Path, labels: Path, classes: int) -> None:
+    """Raise PipelineError where a label is of no class, all pixels are equal, or a class has no image."""
     if not 0 <= split.labels.min() <= split.labels.max() < classes:
         wrong = int(np.flatnonzero((split.labels < 0) | (split.labels >= classes))[0])
         raise PipelineError(f"{labels}: label {wrong} is {split.labels[wrong]}, expected 0 to {classes - 1}; {REMAKE}.")
-    if found.min() == found.max():
-        raise PipelineError(f"{images}: every pixel is {found.min()}, so there is nothing to learn; {REMAKE}.")
+    pixel = next(iter(split.images)).flat[0]
+    if all((block == pixel).all() for block in split.images):  # the first block settles it, as a rule
+        raise PipelineError(f"{images}: every pixel is {pixel}, so there is nothing to learn; {REMAKE}.")
     absent = sorted(set(range(classes)) - set(np.unique(split.labels).tolist()))
     if absent:
         raise PipelineError(f"{labels}: no image of class {absent[0]}; every class must occur; {REMAKE}.")

@@ -18,7 +18,7 @@ from pipeline.base.arrays import Array
 from pipeline.fast.pixels import lit
 from pipeline.nn import exact
 from pipeline.nn.arithmetic import Arithmetic
-from pipeline.nn.images import BRIGHTEST
+from pipeline.nn.images import BRIGHTEST, Images
 from pipeline.nn.net import Net
 
 Steps = Callable[[Array, Array], Array]  # (images chosen (m,), learning rates (m,)) -> losses (m,)
@@ -28,7 +28,7 @@ BLOCK = 64  # images a block: fewer make thin products, more make long sums
 UP = 1 + 2.0**-50  # more than rounding can add to a number
 
 
-def one_image(ops: Arithmetic, net: Net, weights: Array, images: Array, labels: Array) -> Steps:
+def one_image(ops: Arithmetic, net: Net, weights: Array, images: Images, labels: Array) -> Steps:
     """Steps that change the weights (P,) in place; images are arranged, as the rows of W1 are, and net is as it was."""
     return (exact_steps if ops.is_exact else floating_steps)(ops, net, weights, images, labels)
 
@@ -40,7 +40,7 @@ def matrices(net: Net, weights: Array) -> tuple[Array, Array]:
     return weights[:second].reshape(-1, hidden), weights[second:].reshape(-1, classes)
 
 
-def floating_steps(ops: Arithmetic, net: Net, weights: Array, images: Array, labels: Array) -> Steps:
+def floating_steps(ops: Arithmetic, net: Net, weights: Array, images: Images, labels: Array) -> Steps:
     """Steps that touch W1 once a block.
 
     After t steps W1 is what it was plus t outer products, so that within a block
@@ -122,22 +122,23 @@ class Bounded:
         self.limit = (self.limit + 1.001 * most) * UP
 
 
-def exact_steps(ops: Arithmetic, net: Net, weights: Array, images: Array, labels: Array) -> Steps:
+def exact_steps(ops: Arithmetic, net: Net, weights: Array, images: Images, labels: Array) -> Steps:
     """Steps that touch only those rows of W1 whose pixels are lit: the others have a gradient of 0.
 
     Each line does what the layer, the loss or the optimizer does there, with the same bits.
     """
     (first, act, second), behind = net.layers, net.places[2]
     outer, inner = map(Bounded, matrices(net, weights))
-    images, shape = images[:, -len(outer.matrix) :], inner.matrix.shape
+    shape = inner.matrix.shape
     z = np.ones(shape[0])
     found, spare, R, g = (np.empty(like) for like in (outer.matrix.shape, outer.matrix.shape, shape, shape))
     sum_bits = min(exact.MANTISSA - (shape[1] - 1).bit_length(), exact.MOST_BITS)
 
     def run(chosen: Array, rates: Array) -> Array:
         totals, wanted = np.empty((2, len(chosen)))
-        for i, (n, label, rate) in enumerate(zip(chosen, labels[chosen].tolist(), rates.tolist(), strict=True)):
-            totals[i], wanted[i] = step(images[n], label, rate)
+        found = images[chosen][:, -len(outer.matrix) :]
+        for i, (image, label, rate) in enumerate(zip(found, labels[chosen].tolist(), rates.tolist(), strict=True)):
+            totals[i], wanted[i] = step(image, label, rate)
         losses = ops.log(totals) - wanted
         return exact.rounded(losses, exact.MOST_BITS, np.maximum(np.abs(losses), exact.SMALLEST))
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from pipeline.base.arrays import Array
 from pipeline.nn.arithmetic import Arithmetic
+from pipeline.nn.images import Images
 from pipeline.nn.layers import Weights
 from pipeline.nn.net import Net
 
@@ -19,7 +20,7 @@ BLOCK = 1024  # images handled at a time
 WORD = np.dtype(np.uint64)  # of 8 pixels
 
 
-def dimmest_first(images: Array) -> Array:
+def dimmest_first(images: Array | Images) -> Array:
     """The pixels (D,) of images (N, D) in the order of how often they are lit."""
     often = sum(np.count_nonzero(images[start : start + BLOCK], axis=0) for start in range(0, len(images), BLOCK))
     return np.argsort(np.asarray(often), kind="stable")
@@ -31,7 +32,7 @@ def arranged(images: Array, order: Array, white: int) -> Array:
     found = np.zeros((len(images), zeros + len(order) + 1), np.uint8)
     for start in range(0, len(images), BLOCK):
         part = slice(start, start + BLOCK)
-        found[part, zeros:-1] = images[part, order]
+        found[part, zeros:-1] = images[part].take(order, axis=1, mode="clip")  # twice as fast as images[part, order]
     found[:, -1] = white
     return found
 

@@ -1,6 +1,6 @@
 """How images enter a net: as bytes where all pixels are whole 255ths, and shifted where answers are averaged."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -8,35 +8,82 @@ from pipeline.base.arrays import Array
 
 BRIGHTEST = 255
 BLOCK = 1024  # images handled at a time
+HELD = 1 << 26  # bytes of images that are copied to memory; MNIST has 47 million
 FRACTIONS = np.arange(BRIGHTEST + 1, dtype=np.float32) / np.float32(BRIGHTEST)
 
 
-def stored(images: Array) -> tuple[Array, int | None]:
-    """Images (N, ...) as bytes, and what stands for a pixel of 1 among them; or as they are, and None.
+class Images:
+    """Images (N, ...) as rows (N, D) in the form that a net takes, made when they are asked for: see `stored`.
 
-    Bytes are bytes already, or float32 pixels that are all whole 255ths. They take a quarter of the memory, and the
-    first layer of a net divides its sums by 255 instead.
+    The array may be mapped from a file and larger than memory. `white` is what stands for a pixel of 1 among bytes.
+    `make` is a function of rows that is left to do.
+    """
+
+    def __init__(self, images: Array, white: int | None, make: Callable[[Array], Array] | None = None) -> None:
+        self.source, self.white, self.make = images.reshape(len(images), -1), white, make
+        self.fractions = white is not None and images.dtype != np.uint8
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, which: slice | Array) -> Array:
+        """Some images, as an array."""
+        if isinstance(which, slice):
+            found = self.source[which]
+        else:  # numbers in a file may begin at any byte, and NumPy would copy all of them first: bytes it takes at once
+            found = self.source.view(np.uint8).take(which, axis=0, mode="clip").view(self.source.dtype)
+        if self.fractions:
+            found = as_bytes(found)
+        return self.make(found) if self.make else found
+
+    def blocks(self) -> Iterator[Array]:
+        """All images, BLOCK at a time."""
+        return (self[start : start + BLOCK] for start in range(0, len(self), BLOCK))
+
+    def part(self, rows: slice) -> "Images":
+        """Those of them, still to be made."""
+        return Images(self.source[rows], self.white, self.make)
+
+    def then(self, make: Callable[[Array], Array]) -> "Images":
+        """What `make` makes of each block of them."""
+        before = self.make
+        return Images(self.source, self.white, make if before is None else lambda rows: make(before(rows)))
+
+    def held(self) -> "Images":
+        """The same in memory, once and for all, if they are no more than HELD bytes; else as they are."""
+        one = self[:1]
+        if len(self) * one.nbytes > HELD:
+            return self
+        found, start = np.empty((len(self), one.size), one.dtype), 0
+        for block in self.blocks():
+            found[start : start + len(block)] = block
+            start += len(block)
+        return Images(found, self.white)
+
+
+def as_bytes(fractions: Array) -> Array:
+    """Pixels from 0 to 1 as the nearest of 0 to 255."""
+    with np.errstate(over="ignore", invalid="ignore"):  # `stored` asks of any pixel whether it has a byte
+        return (fractions * np.float32(BRIGHTEST) + np.float32(0.5)).astype(np.uint8)
+
+
+def stored(images: Array) -> Images:
+    """Images (N, ...) as bytes if they are bytes, or float32 pixels that are all whole 255ths; or as they are.
+
+    Bytes take a quarter of the memory, and the first layer of a net divides its sums by 255 instead.
     """
     if images.dtype == np.uint8:
-        return images, 1
-    if images.dtype != np.float32:
-        return images, None
-    found = np.empty(images.shape, np.uint8)
-    for start in range(0, len(images), BLOCK):
-        block = images[start : start + BLOCK]
-        with np.errstate(over="ignore", invalid="ignore"):  # a pixel that has no byte is not equal below
-            np.add(block * np.float32(BRIGHTEST), np.float32(0.5), out=found[start : start + BLOCK], casting="unsafe")
-        if not np.array_equal(FRACTIONS[found[start : start + BLOCK]], block):
-            return images, None
-    return found, BRIGHTEST
+        return Images(images, 1)
+    whole = images.dtype == np.float32 and all(
+        np.array_equal(FRACTIONS[as_bytes(block)], block) for block in Images(images, None).blocks()
+    )
+    return Images(images, BRIGHTEST if whole else None)
 
 
-def together(images: Array, others: Array) -> tuple[Array, Array, int | None]:
-    """Two sets of images as rows (N, D), both as bytes or both as fractions, and what stands for 1 among bytes."""
-    (first, white), (second, other) = (stored(part.reshape(len(part), -1)) for part in (images, others))
-    if white == other:
-        return first, second, white
-    return images.reshape(len(images), -1), others.reshape(len(others), -1), None
+def together(images: Array, others: Array) -> list[Images]:
+    """Two sets of images, both as bytes with the same white or both as they are."""
+    parts = [stored(images), stored(others)]
+    return parts if parts[0].white == parts[1].white else [Images(images, None), Images(others, None)]
 
 
 def shifted(images: Array, shape: Sequence[int]) -> Iterator[Array]:

@@ -8,13 +8,14 @@ import numpy as np
 
 from pipeline.base.arrays import Array
 from pipeline.nn.arithmetic import Arithmetic
+from pipeline.nn.images import Images
 from pipeline.nn.net import Net, forward, operands
 
 BATCH = 250  # images classified at a time while training: what lies between their layers stays in the cache
 MOST_THREADS = 8  # each needs memory for what lies between its layers
 
 
-def logits(ops: Arithmetic, net: Net, weights: Array, images: Array, batch: int) -> Iterator[Array]:
+def logits(ops: Arithmetic, net: Net, weights: Array, images: Array | Images, batch: int) -> Iterator[Array]:
     """The logits (<= batch, K) of images (N, ...) in turn, each as if it were alone; the last piece holds the rest."""
     ops = ops.image_by_image()
     w = operands(ops, net, weights)()
@@ -22,18 +23,22 @@ def logits(ops: Arithmetic, net: Net, weights: Array, images: Array, batch: int)
         yield forward(ops, net, w, images[start : start + batch])[0]
 
 
-def count_right(ops: Arithmetic, net: Net, weights: Array, images: Array, labels: Array) -> int:
+def count_right(ops: Arithmetic, net: Net, weights: Array, images: Array | Images, labels: Array) -> int:
     """How many of `images` have their largest logit where their label is."""
     ops, w = ops.image_by_image(), operands(ops, net, weights)()
 
-    @np.errstate(over="ignore", invalid="ignore")  # a thread has its own; training tells a diverged net in one line
-    def right(start: int) -> int:
-        part = slice(start, start + BATCH)
-        return int(np.count_nonzero(forward(ops, net, w, images[part])[0].argmax(axis=1) == labels[part]))
-
     count = min(processors(), MOST_THREADS)
+
+    @np.errstate(over="ignore", invalid="ignore")  # a thread has its own; training tells a diverged net in one line
+    def right(thread: int) -> int:
+        found = 0
+        for start in range(thread * BATCH, len(images), count * BATCH):
+            part = slice(start, start + BATCH)
+            found += int(np.count_nonzero(forward(ops, net, w, images[part])[0].argmax(axis=1) == labels[part]))
+        return found
+
     with ThreadPoolExecutor(count) as threads:  # no image needs another, so the threads never wait
-        return sum(threads.map(right, range(0, len(images), BATCH)))
+        return sum(threads.map(right, range(count)))
 
 
 def processors() -> int:

@@ -3,10 +3,16 @@
 NumPy promises the raw stream of a bit generator, not what its distributions make of it (NEP 19).
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from pipeline.base.arrays import Array
 from pipeline.base.elementary import log
+
+PART = 1 << 20  # numbers drawn or sorted at a time
+MOST_PARTS = 64  # of a permutation: each costs the time to draw all its numbers
+FAR = 256  # rows that take longer to draw than to leap over
 
 
 class Stream:
@@ -22,7 +28,24 @@ class Stream:
 
     def permutation(self, n: int) -> Array:
         """0 to n - 1 in random order."""
-        return np.argsort(self._bits.random_raw(n), kind="stable")
+        return np.concatenate([*self.permuted(n)])
+
+    def permuted(self, n: int) -> Iterator[Array]:
+        """The same, part by part: it is the order of the stream's next n numbers by size.
+
+        A part holds the numbers of one range, for which all n are drawn again: memory does not grow with n up to PART x
+        MOST_PARTS. Nothing else may be drawn until the last part is there.
+        """
+        start, parts = self._bits.state, min(-(-n // PART), MOST_PARTS) or 1
+        for part in range(parts):
+            low, last = (part << 64) // parts, (part + 1 << 64) // parts - 1
+            self._bits.state, found, sizes = start, [], []
+            for first in range(0, n or 1, PART):
+                raw = self._bits.random_raw(min(PART, n - first))
+                inside = np.flatnonzero((raw >= np.uint64(low)) & (raw <= np.uint64(last)))
+                found.append(inside + first)
+                sizes.append(raw[inside])
+            yield np.concatenate(found)[np.argsort(np.concatenate(sizes), kind="stable")]
 
     def bits16(self, rows: int, columns: int, start: int = 0) -> Array:
         """Random uint16 numbers (rows, columns), of a new stream those from row `start` on."""
@@ -34,12 +57,16 @@ class Stream:
     def rows(self, numbers: Array, columns: int) -> Array:
         """Those rows (n, columns) of a new stream that is cut into rows of uint32 numbers; `columns` is even.
 
-        A row depends on its number alone. All rows from the first to the last of them are drawn.
+        A row depends on its number alone. Rows between those asked for are drawn, too, unless they are many.
         """
-        first, last = int(numbers.min()), int(numbers.max())
-        self._bits.advance(first * columns // 2)
-        raw = self._bits.random_raw((last - first + 1) * columns // 2).astype("<u8", copy=False)
-        rows: Array = raw.view("<u4").reshape(-1, columns)[numbers - first]
+        order, at = np.argsort(numbers, kind="stable"), 0
+        rows = np.empty((len(numbers), columns), np.uint32)
+        for near in np.split(order, np.flatnonzero(np.diff(numbers[order]) > FAR) + 1):
+            first, last = int(numbers[near[0]]), int(numbers[near[-1]])
+            self._bits.advance((first - at) * columns // 2)
+            at = last + 1
+            raw = self._bits.random_raw((at - first) * columns // 2).astype("<u8", copy=False)
+            rows[near] = raw.view("<u4").reshape(-1, columns)[numbers[near] - first]
         return rows
 
     def uniform(self, size: int) -> Array:

@@ -14,6 +14,8 @@ from pipeline.nn.random import Stream
 # separate streams: a new batch size leaves the first weights alone
 WEIGHTS_STREAM, BATCHES_STREAM, DROPOUT_STREAM, AUGMENT_STREAM = 0, 1, 2, 3
 BLOCK = 128  # steps taken at once at most, so that progress shows and a signal is heeded
+DRAWN = 1 << 18  # images drawn at once at most, unless a batch has more: an epoch of millions is never held
+RUN, POOL = 500, 4  # sampling blocks: images that lie together, and how many such runs are shuffled together
 
 
 class Plan(NamedTuple):
@@ -28,22 +30,38 @@ class Plan(NamedTuple):
     @property
     def per_epoch(self) -> int:
         """Iterations in an epoch: what it takes to see as many images as there are."""
-        if self.sampling == "shuffle":
-            return -(-self.images // self.batch_size)
-        return max(self.images // self.batch_size, 1)
+        if self.sampling == "replacement":
+            return max(self.images // self.batch_size, 1)
+        return -(-self.images // self.batch_size)
 
     def epoch(self, number: int) -> Iterator[Array]:
         """The batches of one epoch as blocks (m, B) of image indices; a shuffled epoch may end on a smaller B."""
         stream = Stream(self.seed, BATCHES_STREAM, number)
         if self.sampling == "replacement":
-            yield stream.integers(self.images, (self.per_epoch, self.batch_size))
+            steps = max(DRAWN // self.batch_size, 1)
+            for start in range(0, self.per_epoch, steps):
+                yield stream.integers(self.images, (min(steps, self.per_epoch - start), self.batch_size))
             return
-        order = stream.permutation(self.images)
-        whole = self.images // self.batch_size * self.batch_size
-        if whole:
-            yield order[:whole].reshape(-1, self.batch_size)
-        if whole < self.images:
-            yield order[None, whole:]
+        waiting = np.empty(0, np.intp)
+        for part in stream.permuted(self.images) if self.sampling == "shuffle" else self.pools(stream):
+            waiting = np.concatenate((waiting, part))
+            whole = len(waiting) // self.batch_size * self.batch_size
+            if whole:
+                yield waiting[:whole].reshape(-1, self.batch_size)
+            waiting = waiting[whole:]
+        if len(waiting):
+            yield waiting[None]
+
+    def pools(self, stream: Stream) -> Iterator[Array]:
+        """All images in an order that reads a disk in runs: runs are shuffled, then the images of a few runs at a time.
+
+        Neighbours stay within the same few batches, so it mixes only what is mixed already: the stage train sees to it.
+        """
+        runs = stream.permutation(-(-self.images // RUN))
+        for start in range(0, len(runs), POOL):
+            pool = (runs[start : start + POOL, None] * RUN + np.arange(RUN)).reshape(-1)
+            pool = pool[pool < self.images]
+            yield pool[stream.permutation(len(pool))]
 
     def blocks(self, done: int, most: int) -> Iterator[Array]:
         """The batches from iteration `done` on, at most so many at a time and never across an epoch's end."""
@@ -56,15 +74,17 @@ class Plan(NamedTuple):
                     if len(block):
                         yield block
                 first += len(batches)
+                if first >= self.iterations:  # before more are drawn
+                    return
 
     def numbers(self, batches: Array, done: int) -> Array:
         """A number (m, B) for each image of batches after `done` iterations: of the image in its epoch, or of the draw.
 
         Random numbers that depend on it alone are the same however the batches are cut, and never used twice.
         """
-        if self.sampling == "shuffle":
-            return batches + done // self.per_epoch * self.images
-        return np.arange(batches.size).reshape(batches.shape) + done * self.batch_size
+        if self.sampling == "replacement":
+            return np.arange(batches.size).reshape(batches.shape) + done * self.batch_size
+        return batches + done // self.per_epoch * self.images
 
 
 def plan(images: int, batch_size: int, length: str, sampling: str, seed: int) -> Plan:

@@ -70,7 +70,9 @@ class Train(Section):
     )
     average: Annotated[str, Words(AVERAGES, "which weights are kept: the last ones or an average")]
     batch_size: int = Field(ge=1, le=1_000_000, description="images a step")
-    sampling: Literal["replacement", "shuffle"] = Field(description="batches drawn at random, or epochs shuffled")
+    sampling: Literal["replacement", "shuffle", "blocks"] = Field(
+        description="batches drawn at random, epochs shuffled, or epochs shuffled in blocks, for slow disks"
+    )
     length: str = Field(
         pattern="^([1-9][0-9]{0,8}|1000000000) (iterations|epochs)$",
         description="a number of iterations or epochs up to 1000000000, as in 10000 iterations or 10 epochs",

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -59,15 +60,17 @@ class Trainer:
         self.plan = plan(len(train[0]), *(settings[key] for key in ("batch_size", "length", "sampling", "seed")))
         self.about = {key: settings[key] for key in ("layers", "arithmetic", "loss", "batch_size")}
         self.about |= {"input_shape": list(shape), "classes": classes}
-        images, others, white = together(train[0], held_out[0])
+        parts = together(train[0], held_out[0])
+        white = parts[0].white
         self.distortion = distortion(settings["augment"], shape, settings["seed"], white)
         net = build(settings["layers"], shape, classes, settings["batch_size"], white)
         self.net, self.shapes, self.order = fast(net), net.shapes, None
         if white and net.words[0][0] == "affine" and settings["gradient"] == "backprop" and not self.distortion:
-            self.net, self.order = affine_suffix(self.net), dimmest_first(images)
-            images, others = (arranged(part, self.order, net.white) for part in (images, others))
-        self.train = images, train[1]
-        self.measured = (self.lit(images), train[1]), (self.lit(others), held_out[1])
+            self.net, self.order = affine_suffix(self.net), dimmest_first(parts[0])
+            parts = [part.then(partial(arranged, order=self.order, white=net.white)) for part in parts]
+        parts = [part.held() for part in parts]
+        self.train = parts[0], train[1]
+        self.measured = (parts[0].then(self.lit), train[1]), (parts[1].then(self.lit), held_out[1])
         self.loss, self.average = made(LOSSES, settings["loss"]), made(AVERAGES, settings["average"])
         self.optimizer, self.schedule = made(OPTIMIZERS, settings["optimizer"]), made(SCHEDULES, settings["schedule"])
         start, stream = made(INITIALIZERS, settings["initializer"]), Stream(settings["seed"], WEIGHTS_STREAM)
@@ -187,12 +190,10 @@ class Trainer:
         """The images (B, k) of a part of each batch; many are distorted at once, as few cost as much."""
         images, of_all, batches = self.train[0], batches, batches[:, part]
         if not self.distortion:
-            found = np.empty((batches.shape[1], images.shape[1]), images.dtype)  # used again by each batch
             for batch in batches:
-                images.take(batch, axis=0, out=found, mode="clip")
-                yield self.lit(found)
+                yield self.lit(images[batch])
             return
-        most = max(DISTORTED // (batches.shape[1] * images.shape[1]), 1)
+        most = max(DISTORTED // (batches.shape[1] * images.source.shape[1]), 1)
         for start in range(0, len(batches), most):
             block = batches[start : start + most]
             numbers = self.plan.numbers(of_all[start : start + most], done + start)[:, part]
@@ -244,7 +245,8 @@ class Trainer:
         """Accuracy on the training and on the held-out images."""
         weights, process = self.averaged if self.average else self.weights, self.workers.process
         process.share(weights)
-        parts = [[array[process.part(len(array))] for array in split] for split in self.measured]
+        own = [process.part(len(images)) for images, _ in self.measured]
+        parts = [(images.part(some), labels[some]) for some, (images, labels) in zip(own, self.measured, strict=True)]
         right = np.array([float(count_right(self.ops, self.net, weights, *part)) for part in parts])
         train, held_out = process.sum(right) / [len(labels) for _, labels in self.measured]
         return float(train), float(held_out)
