@@ -55,20 +55,20 @@ def as_levels(images: Array) -> Array:
 
 def fit(images: Array, labels: Array, classes: int) -> tuple[Subspaces, Array]:
     """Subspaces without a limit, and which images (N,) they were not fitted to: at least a quarter of each class."""
-    members = [np.flatnonzero(labels == k) for k in range(classes)]
+    members = [(k, np.flatnonzero(labels == k)) for k in np.unique(labels)]
     size = images[0].size
-    fitted = [chosen[: max(min(len(chosen) * 3 // 4, MOST_FITTED // size), 1)] for chosen in members]
-    count = min(AXES, MOST_NUMBERS // (classes * size), *(len(chosen) - 1 for chosen in fitted))
-    means, axes = np.zeros((classes, size), np.uint8), np.zeros((classes, max(count, 0), size))
-    for k, chosen in enumerate(fitted):
+    fitted = {k: chosen[: max(min(len(chosen) * 3 // 4, MOST_FITTED // size), 1)] for k, chosen in members}
+    count = min(AXES, MOST_NUMBERS // (classes * size), *(len(chosen) - 1 for chosen in fitted.values()))
+    means, axes = np.zeros((classes, size), np.uint8), np.zeros((classes, count, size))
+    for k, chosen in fitted.items():
         levels = as_levels(images[chosen])
         means[k] = np.rint(levels.sum(axis=0) / len(levels))
-        axes[k] = principal(levels - means[k], len(axes[k]))
+        axes[k] = principal(levels - means[k], count)
     bits = FINEST
     while np.abs(axes).max(initial=0) * 2**bits > LARGEST_AXIS:
         bits -= 1
     others = np.ones(len(images), bool)
-    others[np.concatenate(fitted)] = False
+    others[np.concatenate([*fitted.values()])] = False
     return Subspaces(means, np.rint(axes * 2.0**bits).astype(np.int8), bits, 0.0), others
 
 
