@@ -34,7 +34,8 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
         scores = net.logits(split.images, settings.batch_size)
         pictures, loss = as_pictures(split.images, data["feature_shape"]), net.mean_loss(scores, split.labels)
         crops = net.shares(split.images, settings.batch_size, settings.crops) if settings.crops > 1 else None
-        return Answers(pictures, split.labels, net.probabilities(scores), data["class_names"], loss, crops)
+        shares, judged = net.probabilities(scores), net.judged(split.images, scores, split.labels)
+        return Answers(pictures, split.labels, shares, data["class_names"], loss, crops, judged)
 
     net = load_model(model / "weights.npz")
     with unchanged(source):
@@ -47,9 +48,8 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     curves = read_columns(model / "accuracy.csv", ["epoch", "train", "held_out"], REMAKE)
     curves |= read_columns(model / "loss.csv", ["loss"], REMAKE)
     net.require_curves({name: sha256(model / name) for name in ("loss.csv", "accuracy.csv")})
-    first_layer = net.first_layer(data["feature_shape"])
-    judged = answers["test"], answers.get("validation")
-    files = results(*judged, curves, first_layer, net.weights, net.about, settings.mistakes)
+    judged, first_layer = (answers["test"], answers.get("validation")), net.first_layer(data["feature_shape"])
+    files = results(*judged, curves, first_layer, net.weights, net.about, settings.mistakes, net.unlike)
     with basis.unaltered():
         publish(folder, files)
     told = (f"{one.headline['accuracy']:.4f} on {len(one.labels)} {name} images" for name, one in answers.items())

@@ -1,6 +1,7 @@
 """The model file weights.npz: a trained net, with everything that is needed to use it."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 from operator import add
@@ -16,23 +17,32 @@ from pipeline.base.schema import Trained, read_json
 from pipeline.base.words import made
 from pipeline.fast.rewrite import fast
 from pipeline.nn.arithmetic import ARITHMETICS, Arithmetic
+from pipeline.nn.calibration import calibration_error, tempered
 from pipeline.nn.images import shifted, stored
 from pipeline.nn.inference import logits
-from pipeline.nn.losses import LOSSES, Loss, mean, softmax
+from pipeline.nn.losses import LOSSES, Loss, mean
 from pipeline.nn.net import Shapes, build, views
+from pipeline.nn.subspaces import Subspaces
 
 ABOUT = "about"  # the member of weights.npz that describes the others, as JSON
 DIGEST = "sha256"  # the key of the description that vouches for the arrays
+JUDGING = "judging"  # the key that says how answers are judged; it vouches for the arrays of Subspaces
 REMAKE = "make it again: python -m pipeline.train"
 
 
 class Classifier(NamedTuple):
-    """A net with its weights by name, and what its file says about it."""
+    """A net with its weights by name, what its file says about it, and what tells unlike images (None in old files)."""
 
     ops: Arithmetic
     loss: Loss
     weights: Mapping[str, Array]
     about: Mapping[str, Any]
+    subspaces: Subspaces | None = None
+
+    @property
+    def temperature(self) -> float:
+        """By which logits are divided, so that probabilities are calibrated; 1 where none was fitted."""
+        return float(self.about.get(JUDGING, {}).get("temperature", 1.0))
 
     def logits(self, images: Array, batch: int) -> Array:
         """(N, K) of images (N, ...), so many at a time. Raises PipelineError where they do not fit the net."""
@@ -50,8 +60,27 @@ class Classifier(NamedTuple):
         return scores
 
     def probabilities(self, scores: Array) -> Array:
-        """Softmax of logits (N, K)."""
-        return softmax(self.ops, scores)
+        """Softmax of logits (N, K) divided by the temperature."""
+        return tempered(self.ops, scores, self.temperature)
+
+    def refuses(self, images: Array, scores: Array) -> Array | None:
+        """Whether (N,) images (N, ...) of logits (N, K) are like no training image; None where the file cannot tell."""
+        return None if self.subspaces is None else self.subspaces.refuses(images, scores.argmax(axis=1))
+
+    @property
+    def unlike(self) -> Mapping[str, Any] | None:
+        """The subspaces as a mapping, for what knows no nets."""
+        return None if self.subspaces is None else self.subspaces._asdict()
+
+    def judged(self, images: Array, scores: Array, labels: Array) -> dict[str, float]:
+        """Calibration errors of logits (N, K), with the temperature and without, and the share of images refused."""
+        before, after = (tempered(self.ops, scores, one) for one in (1.0, self.temperature))
+        found = {
+            "calibration_error": calibration_error(after, labels),
+            "uncalibrated_error": calibration_error(before, labels),
+        }
+        refused = self.refuses(images, scores)
+        return found if refused is None else found | {"refused": float(np.count_nonzero(refused) / len(refused))}
 
     def shares(self, images: Array, batch: int, crops: int) -> Array:
         """Probabilities (N, K) of images (N, ...); with 9 crops, the mean over an image and its 8 shifts."""
@@ -91,16 +120,22 @@ def added(parts: Iterable[Array]) -> Array:
     return total
 
 
-def save_model(path: Path, weights: Array, shapes: Shapes, about: Mapping[str, Any]) -> None:
+def save_model(
+    path: Path, weights: Array, shapes: Shapes, about: Mapping[str, Any], subspaces: Subspaces | None = None
+) -> None:
     """Replace `path` with the arrays by name and `about`, which says what net they are and where from.
 
-    `about` also gets the SHA-256 of the arrays, so that it describes no others.
+    `about` also gets the SHA-256 of the weights, and of the arrays of `subspaces`, so that it describes no others.
     Raises PipelineError where a weight is not finite, and leaves `path` as it was.
     """
-    arrays = views(weights, shapes)
+    arrays, unlike = views(weights, shapes), {}
     require_finite(path, arrays)
+    if subspaces is not None:
+        unlike = {"means": subspaces.means, "axes": subspaces.axes}
+        said = {"bits": subspaces.bits, "limit": subspaces.limit, DIGEST: arrays_digest(unlike)}
+        about = {**about, JUDGING: about[JUDGING] | said}
     description = json.dumps({**about, DIGEST: arrays_digest(arrays)}, sort_keys=True, allow_nan=False)
-    write_npz(path, arrays | {ABOUT: np.array(description)})
+    write_npz(path, arrays | unlike | {ABOUT: np.array(description)})
 
 
 def load_model(path: Path) -> Classifier:
@@ -112,10 +147,9 @@ def load_model(path: Path) -> Classifier:
     if ABOUT not in arrays:
         raise PipelineError(f"{path} does not say what net it holds (no member {ABOUT!r}); {REMAKE}.")
     about = read_json(str(arrays.pop(ABOUT)), path, Trained, REMAKE)
+    subspaces = read_subspaces(path, arrays, about) if about.get(JUDGING) else None
     require_finite(path, arrays)
-    described, found = about[DIGEST], arrays_digest(arrays)
-    if described != found:
-        raise PipelineError(f"{path} describes arrays with SHA-256 {described} and holds others, {found}; {REMAKE}.")
+    require_digest(path, about[DIGEST], arrays)
     net = about["net"]
     try:
         ops, loss = ARITHMETICS[net["arithmetic"]], made(LOSSES, net["loss"])
@@ -127,7 +161,25 @@ def load_model(path: Path) -> Classifier:
     expected = {name: (shape, ops.dtype) for name, shape in built.shapes.items()}
     if {name: (array.shape, array.dtype) for name, array in arrays.items()} != expected:
         raise PipelineError(f"{path}: {', '.join(net['layers'])} has arrays {built.shapes}, found others; {REMAKE}.")
-    return Classifier(ops, loss, arrays, about)
+    return Classifier(ops, loss, arrays, about, subspaces)
+
+
+def read_subspaces(path: Path, arrays: dict[str, Array], about: Mapping[str, Any]) -> Subspaces:
+    """The Subspaces of a model file, taken out of its arrays; PipelineError where they are not as described."""
+    unlike: dict[str, Array] = {name: arrays.pop(name) for name in ("means", "axes") if name in arrays}
+    said, net = about[JUDGING], about["net"]
+    require_digest(path, said[DIGEST], unlike)
+    found = {name: (array.dtype.name, array.shape[:1] + array.shape[-1:]) for name, array in unlike.items()}
+    each = (net["classes"], math.prod(net["input_shape"]))
+    if found != {"means": ("uint8", each), "axes": ("int8", each)} or [a.ndim for a in unlike.values()] != [2, 3]:
+        raise PipelineError(f"{path}: {JUDGING} needs means and axes of {each[0]} classes, found others; {REMAKE}.")
+    return Subspaces(unlike["means"], unlike["axes"], said["bits"], said["limit"])
+
+
+def require_digest(path: Path, described: str, arrays: Mapping[str, Array]) -> None:
+    """Raise PipelineError unless the arrays have the SHA-256 that the file describes."""
+    if described != (found := arrays_digest(arrays)):
+        raise PipelineError(f"{path} describes arrays with SHA-256 {described} and holds others, {found}; {REMAKE}.")
 
 
 def require_finite(path: Path, arrays: Mapping[str, Array]) -> None:

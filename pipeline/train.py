@@ -53,7 +53,7 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
                     progress.say(f"gradient {settings.gradient}: about {seconds:.0f} s for {steps} steps")
                 history = trainer.fit(progress, checkpoints, stopping)
                 with basis.unaltered():
-                    save_training(folder, history, trainer.result, trainer.shapes, about)
+                    save_training(folder, history, trainer.classifier(about), train, held_out)
                 write_json(Path("data/run.json"), machine() | {"training_seconds": round(progress.spent, 1)})
                 checkpoints.clear()
 

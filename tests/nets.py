@@ -17,6 +17,7 @@ from pipeline.nn.images import stored
 from pipeline.nn.inference import logits
 from pipeline.nn.layers import LAYERS
 from pipeline.nn.net import Net, build, size, views
+from pipeline.nn.subspaces import Subspaces
 
 SIGMOID = ["affine 12", "sigmoid", "affine"]
 TEXTBOOK = ["conv 30 5", "relu", "max_pool 2", "affine 100", "relu", "affine"]
@@ -105,9 +106,9 @@ def joined(weights: Mapping[str, Array]) -> Array:
     return np.concatenate([array.reshape(-1) for array in weights.values()])
 
 
-def a_file(path: Path, weights: dict[str, Array], about: dict[str, Any]) -> Path:
+def a_file(path: Path, weights: dict[str, Array], about: dict[str, Any], subspaces: Subspaces | None = None) -> Path:
     """A model file of a net."""
-    save_model(path, joined(weights), {name: array.shape for name, array in weights.items()}, about)
+    save_model(path, joined(weights), {name: array.shape for name, array in weights.items()}, about, subspaces)
     return path
 
 

@@ -19,8 +19,10 @@ from pipeline.commands.predict import look
 from pipeline.datasets.arrays import Split
 from pipeline.datasets.raw import arrange
 from pipeline.datasets.registry import DATASETS
+from pipeline.model import load_model
 from pipeline.nn.arithmetic import ARITHMETICS
 from pipeline.nn.losses import softmax
+from pipeline.nn.subspaces import fit
 from pipeline.report.metrics import Answers
 from pipeline.report.page import page
 
@@ -111,6 +113,39 @@ def test_page_and_python_agree_on_the_same_drawings(browser, tmp_path, name):
         np.testing.assert_allclose(said, probabilities, atol=1e-3)
         answers.append(said)
     assert np.ptp(answers, axis=0).max() > 0.01  # the drawings do differ to the net
+    assert browser.complaints() == []
+
+
+@pytest.mark.parametrize("net", [{}, {"normalize": False}, {"features": "edges"}, {"shape": (8, 8)}])
+def test_page_and_python_agree_on_what_is_like_no_training_image(browser, tmp_path, net):
+    weights, about = a_net(**net)
+    about["judging"] = {"temperature": 2.0, "held_out": "train", "images": 9}
+    rng, seen = np.random.default_rng(5), about["data"]["feature_shape"]
+    levels = (rng.random((200, np.prod(seen))) < 0.2) * rng.integers(0, 256, (200, np.prod(seen)))
+    subspaces, _ = fit(levels.astype(np.uint8), np.arange(200) % 10, 10)
+    answers = Answers(rng.random((9, *seen)), np.arange(9), rng.dirichlet(np.ones(10), 9), list("0123456789"), 0.5)
+    file, found = tmp_path / "weights.npz", []
+    for digit in (1, 8):
+        for limit in (0.0, 1e9):
+            judge = subspaces._replace(limit=limit)
+            text = page(answers, CURVES, np.arange(5), np.ones((4, *seen)), weights, about, judge._asdict())
+            (tmp_path / "report.html").write_bytes(text)
+            browser.open(tmp_path / "report.html")
+            draw(browser, digit)
+            image, _ = by_python(a_file(file, weights, about, judge), drawn(browser), tmp_path)
+            classifier = load_model(file)
+            form = (about["data"]["features"], about["data"]["normalize"], True)
+            x = arrange(Split(image[None], np.zeros(1, int)), None, *form).images
+            scores = classifier.logits(x, 1)
+            distance, refused, said, shares = browser.run(
+                "return [pad.distance, pad.refused, document.getElementById('sure').textContent, pad.probabilities]"
+            )
+            found.append(distance)
+            assert distance == pytest.approx(subspaces.distances(x, scores.argmax(axis=1)).item(), rel=1e-6)
+            assert refused == classifier.refuses(x, scores).item() == (limit == 0)
+            assert ("like no image" in said) == refused
+            np.testing.assert_allclose(shares, classifier.probabilities(scores)[0], atol=1e-3)
+    assert found[0] != found[2]
     assert browser.complaints() == []
 
 

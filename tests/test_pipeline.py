@@ -98,7 +98,14 @@ def test_P12_the_model_file_says_what_it_is_and_where_from_and_the_evaluation_re
     assert about["params"] == load_params(finished / "params.yaml", (), Train).model_dump()
     assert about["data"]["sha256"] == hashes(finished)["data/processed/dataset.npz"]
     assert about["data"]["name"] == "digits"
-    assert set(about) == {"net", "params", "data", "curves", "sha256"}  # not the code: a comment changes no model
+    assert set(about) == {
+        "net",
+        "params",
+        "data",
+        "curves",
+        "judging",
+        "sha256",
+    }  # not the code: a comment changes no model
 
 
 def test_a_misspelt_layer_is_one_line_and_exit_code_1(finished: Path) -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from by_hand import ROOT, must
 from drawings import SHAPES, STYLES, coverage, write, wrong
 from PIL import Image
 
+from pipeline.base.npz import read_npz, write_npz
 from pipeline.commands.predict import classify
 from pipeline.datasets.raw import load_raw
 from pipeline.model import load_model
@@ -44,7 +46,7 @@ def test_an_answer_is_a_class_its_probability_and_the_next_two(finished, picture
         name, *told = line.split()
         assert name == str(pictures / f"{digit}.png")
         assert told[0] == digit
-        shares = [float(share.rstrip("%")) for share in told[1::2]]
+        shares = [float(share.strip("<>%")) for share in told[1::2]]
         assert len(set(told[::2])) == len(shares) == 3
         assert sum(shares) < 100.2
         assert shares == sorted(shares, reverse=True)
@@ -62,11 +64,72 @@ def test_json_says_the_same_and_standard_input_is_a_picture(finished, pictures):
     assert piped["classes"][0]["class"] == "3"
 
 
-def test_a_folder_means_the_pictures_in_it_by_name(finished, pictures):
+def test_a_folder_means_the_pictures_in_it_and_what_else_is_there_is_named(finished, pictures):
     (pictures / "notes.txt").write_text("no picture")
     (pictures / "more").mkdir()
-    answers = json.loads(predict(finished, pictures, "--json").stdout)
-    assert [Path(answer["picture"]).name for answer in answers] == ["1.png", "3.png"]
+    for name in ("._1.png", ".DS_Store", "Thumbs.db"):
+        (pictures / name).write_bytes(b"the system's own")
+    for name in ("2.jfif", "2.jpe"):
+        drawing(3).save(pictures / name, "JPEG")
+    run = predict(finished, pictures, "--json")
+    assert [Path(answer["picture"]).name for answer in json.loads(run.stdout)] == ["1.png", "2.jfif", "2.jpe", "3.png"]
+    assert run.stderr.decode().splitlines() == [
+        f"note: {pictures / 'more'} was not read: it is a folder; name it, too.",
+        f"note: {pictures / 'notes.txt'} was not read: it has no picture's name.",
+    ]
+    assert run.returncode == 0
+
+
+def test_HEIC_is_told_to_be_saved_as_JPEG_whatever_its_name(finished, pictures):
+    for name in ("photo.HEIC", "renamed.jpg"):
+        (pictures / name).write_bytes(b"\0\0\0\x18ftypheic" + bytes(12))
+    run = predict(finished, pictures)
+    assert run.returncode == 1
+    assert len(run.stdout.splitlines()) == 2
+    for name, line in zip(("photo.HEIC", "renamed.jpg"), run.stderr.decode().splitlines(), strict=True):
+        assert line == (
+            f"error: {pictures / name} is a HEIC or AVIF picture, or a video, which is not read; save it as JPEG."
+        )
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_any_name_is_told_and_pictured(finished, pictures, encoding):
+    names = [b"$a_$.png", b"_b.png", "три.png".encode(), "数字.png".encode(), b"\xe9.png"]
+    folder = os.fsencode(pictures / "named")
+    os.mkdir(folder)
+    for name in names:
+        Path(os.fsdecode(folder + b"/" + name)).write_bytes((pictures / "3.png").read_bytes())
+    command = [sys.executable, "-m", "pipeline", "predict", folder, "--show", pictures / "seen.png"]
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    run = subprocess.run(command, cwd=finished, env=environment, capture_output=True)
+    assert (run.returncode, run.stderr) == (0, b"")
+    told = run.stdout.decode(encoding)
+    assert len(told.splitlines()) == 5
+    assert all(name in told for name in ("$a_$.png", "_b.png", r"\udce9.png"))
+    assert ("три.png" in told) == (encoding == "utf-8")
+
+
+def test_what_is_like_no_training_image_is_said_to_be_and_the_exit_code_is_1(finished, pictures):
+    squares = np.kron(np.indices((6, 6)).sum(axis=0) % 2, np.ones((30, 30), int))
+    Image.fromarray((255 * np.pad(squares, 40)).astype(np.uint8)).save(pictures / "board.png")
+    run = predict(finished, pictures / "board.png", pictures / "3.png", "--show", pictures / "seen.png")
+    board, three = run.stdout.decode().splitlines()
+    assert run.returncode == 1
+    assert "board.png  like no image that the net was trained on; nearest " in board
+    assert three.split()[1] == "3"
+    answers = json.loads(predict(finished, pictures / "board.png", pictures / "3.png", "--json").stdout)
+    assert [answer["refused"] for answer in answers] == [True, False]
+
+
+def test_a_model_file_of_an_older_version_says_that_it_cannot_refuse(finished, pictures):
+    arrays = read_npz(finished / "data/model/weights.npz")
+    about = {key: value for key, value in json.loads(str(arrays["about"])).items() if key != "judging"}
+    kept = {name: array for name, array in arrays.items() if name not in ("means", "axes", "about")}
+    write_npz(pictures / "old.npz", kept | {"about": np.array(json.dumps(about))})
+    run = predict(finished, pictures / "3.png", "--model", pictures / "old.npz", "--json")
+    assert run.stderr.decode().startswith("note: this model file was made before images were refused")
+    assert json.loads(run.stdout)[0]["refused"] is None
+    assert run.returncode == 0
 
 
 def test_a_bad_picture_is_one_line_on_stderr_and_the_others_are_classified(finished, pictures):

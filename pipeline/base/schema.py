@@ -120,6 +120,17 @@ class Net(Part):
     batch_size: Size  # by which the bits of exact arithmetic were dealt out
 
 
+class Judging(Part):
+    """How answers are judged: nn.calibration, and nn.subspaces, whose arrays lie beside the weights."""
+
+    temperature: float = Field(gt=0, le=100)
+    bits: int = Field(ge=0, le=12)
+    limit: float = Field(ge=0)
+    held_out: Literal["validation", "train"]  # images of the split that the limit was set on
+    images: int = Field(ge=1)
+    sha256: Sha256
+
+
 class Trained(Part):
     """weights.npz, by pipeline.train."""
 
@@ -128,6 +139,7 @@ class Trained(Part):
     data: Source
     sha256: Sha256
     curves: dict[Text, Sha256] | None = None
+    judging: Judging | None = None  # of an older version: no image is refused, and probabilities are as they come
 
     @model_validator(mode="after")
     def net_fits_data(self) -> Self:

@@ -18,6 +18,14 @@ def strict_json(content: Any) -> bytes:
     return text.encode() + b"\n"
 
 
+def percent(share: float, digits: int = 1) -> str:
+    """'98.2%'; what would round to all is '>99.9%', and what would round to nothing '<0.1%': nothing is that sure."""
+    text, least = f"{share:.{digits}%}", 10.0**-digits
+    if text == f"{1:.{digits}%}":
+        return f">{100 - least:.{digits}f}%"
+    return f"<{least:.{digits}f}%" if share > 0 and text == f"{0:.{digits}%}" else text
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
     """CSV; floats appear as the shortest decimal that reads back to the same float."""
     text = io.StringIO()

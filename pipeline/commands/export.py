@@ -96,10 +96,13 @@ def onnx_file(classifier: "Classifier") -> bytes:
     onnx, helper, numpy_helper = map(optional, ("onnx", "onnx.helper", "onnx.numpy_helper"))
     described, flat = classifier.about["net"], classifier.about["data"]["layout"] == "flat"
     shape, classes = described["input_shape"], described["classes"]
-    chain = steps(build(described["layers"], tuple(shape), classes), flat)
-    outputs = [*(f"{step.operator}{i}" for i, step in enumerate(chain[:-2], 1)), "logits", "probabilities"]
+    *chain, last = steps(build(described["layers"], tuple(shape), classes), flat)
+    outputs = [*(f"{step.operator}{i}" for i, step in enumerate(chain[:-1], 1)), "logits"]
+    tempers = [Step("Div", ("temperature",))] if classifier.temperature != 1 else []
+    chain, outputs = [*chain, *tempers, last], [*outputs, *("tempered" for _ in tempers), "probabilities"]
     arrays = {name: array.astype(np.float32) for name, array in classifier.weights.items()} | {
-        "shape": np.array([-1, *shape])
+        "shape": np.array([-1, *shape]),
+        "temperature": np.float32(classifier.temperature).reshape(()),
     }
 
     def value(name: str, *sizes: int) -> Any:
@@ -112,7 +115,7 @@ def onnx_file(classifier: "Classifier") -> bytes:
         ],
         ", ".join(described["layers"]),
         [value("images", *([math.prod(shape)] if flat else shape))],
-        [value(name, classes) for name in outputs[-2:]],
+        [value(name, classes) for name in ("logits", "probabilities")],
         [numpy_helper.from_array(arrays[name], name) for step in chain for name in step.arrays],
     )
     opset = [helper.make_opsetid("", OPSET)]

@@ -16,7 +16,12 @@ if TYPE_CHECKING:  # the rest is imported where it is used: help need not wait f
     from pipeline.model import Classifier
 
 STDIN = Path("-")
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")  # looked for in folders
+SUFFIXES = (".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+FOREIGN = (".avif", ".heic", ".heif")  # looked for in folders, too, and refused by what they hold
+UNSEEN = ("desktop.ini", "thumbs.db")  # which systems put into folders, as they do names that begin with a dot
+BOX = b"ftyp"  # after 4 bytes, in HEIC, AVIF and videos (ISO/IEC 14496-12)
+UNLIKE = "like no image that the net was trained on"
+CANNOT_REFUSE = "this model file was made before images were refused, so none is; train it again"
 TOLD = 3  # classes an answer names
 SHOWN = 80  # pictures at most that --show puts into one
 BATCH = 1000  # pictures classified at a time
@@ -37,6 +42,7 @@ def main(
 
     One digit a picture: drawn or photographed, dark on light or light on dark, of any size.
     A picture that cannot be read is named on stderr; the others are classified all the same, and the exit code is 1.
+    So it is where a picture is like no image that the net was trained on.
     A byte of a file name that is no UTF-8, such as E9, is told as a backslash and udce9.
 
     Example: pipeline predict seven.png photos/ --show seen.png
@@ -49,13 +55,15 @@ def main(
     classifier = load_model(model)
     seen = list(look(files, classifier.about["data"]))
     answers = classify(classifier, seen) if seen else []
+    if classifier.subspaces is None:
+        typer.echo(f"note: {CANNOT_REFUSE}.", err=True)
     if as_json:
         typer.echo(json.dumps(answers, indent=2, sort_keys=True))
     else:
         typer.echo("".join(lines(answers)), nl=False)
     if show and seen:
         draw(show, answers[:SHOWN], [image for _, image in seen[:SHOWN]])
-    if len(seen) < len(files):
+    if len(seen) < len(files) or any(answer["refused"] for answer in answers):
         raise typer.Exit(1)
 
 
@@ -78,20 +86,30 @@ def draw(show: Path, answers: list[dict[str, Any]], images: list["Array"]) -> No
     from pipeline.report.bitmap import chunk
     from pipeline.report.plots import tiles
 
-    titles = [f"{answer['classes'][0]['class']}\n{Path(answer['picture']).stem[-16:]}" for answer in answers]
+    titles = [
+        f"{'?' if answer['refused'] else answer['classes'][0]['class']}\n{Path(answer['picture']).stem[-16:]}"
+        for answer in answers
+    ]
     content = tiles(np.stack(images), titles, SEEN, columns=min(8, max(4, len(images))))
     write_bytes(show, content[:33] + chunk(b"tEXt", MARK) + content[33:])  # after the header
 
 
 def named(paths: list[Path]) -> Iterator[Path]:
-    """Each file, and in place of a folder the pictures in it, by name. Raises PipelineError where it has none."""
+    """Each file, and in place of a folder the pictures in it, by name. Raises PipelineError where it has none.
+
+    What else is in a folder is named on stderr, unless it is the system's own.
+    """
     for path in paths:
         if not os.path.isdir(path):  # which, unlike path.is_dir(), raises nothing: a name may be too long
             yield path
             continue
-        found = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
+        inside = sorted(one for one in path.iterdir() if one.name[0] != "." and one.name.lower() not in UNSEEN)
+        found = [one for one in inside if one.suffix.lower() in SUFFIXES + FOREIGN and one.is_file()]
         if not found:
             raise PipelineError(f"{path} holds no picture; expected a name ending in {', '.join(SUFFIXES)}.")
+        for other in (one for one in inside if one not in found):
+            what = "is a folder; name it, too" if other.is_dir() else "has no picture's name"
+            typer.echo(f"note: {printable(str(other))} was not read: it {what}.", err=True)
         yield from found
 
 
@@ -114,18 +132,25 @@ def look(files: list[Path], data: Mapping[str, Any]) -> Iterator[tuple[str, "Arr
 
 
 def content(path: Path) -> bytes:
-    """The bytes of a picture; of a too large one, one byte too many."""
+    """The bytes of a picture; of a too large one, one byte too many. Raises PipelineError where it is HEIC or AVIF."""
     from pipeline.base.paths import opened
     from pipeline.digit.picture import LARGEST_FILE
 
-    if path != STDIN:
+    if path == STDIN:
+        read = sys.stdin.buffer.read(LARGEST_FILE + 1)
+    else:
         with opened(path, "name a picture, or - for stdin") as file:
-            return file.read(LARGEST_FILE + 1)
-    return sys.stdin.buffer.read(LARGEST_FILE + 1)
+            read = file.read(LARGEST_FILE + 1)
+    if read[4:8] == BOX:
+        raise PipelineError(f"{path} is a HEIC or AVIF picture, or a video, which is not read; save it as JPEG.")
+    return read
 
 
 def classify(classifier: "Classifier", seen: list[tuple[str, "Array"]]) -> list[dict[str, Any]]:
-    """For each picture its name and the TOLD most probable classes, the best first."""
+    """For each picture its name, the TOLD most probable classes, the best first, and whether it is refused.
+
+    None is refused, but null, where the model file cannot tell.
+    """
     import numpy as np
 
     from pipeline.datasets.arrays import Split
@@ -134,18 +159,24 @@ def classify(classifier: "Classifier", seen: list[tuple[str, "Array"]]) -> list[
     data = classifier.about["data"]
     pixels = Split(np.stack([image for _, image in seen]), np.zeros(len(seen), np.intp))
     images = arrange(pixels, None, data["features"], data["normalize"], data["layout"] == "flat").images
+    logits = classifier.logits(images, BATCH)
+    found = classifier.refuses(images, logits)
+    refused = [None] * len(seen) if found is None else found.tolist()
     answers = []
-    for (name, _), shares in zip(seen, classifier.probabilities(classifier.logits(images, BATCH)), strict=True):
+    for (name, _), shares, unlike in zip(seen, classifier.probabilities(logits), refused, strict=True):
         best = np.argsort(-shares, kind="stable")[:TOLD].tolist()
         classes = [{"class": data["class_names"][k], "probability": float(shares[k])} for k in best]
-        answers.append({"picture": name, "classes": classes})
+        answers.append({"picture": name, "classes": classes, "refused": unlike})
     return answers
 
 
 def lines(answers: list[dict[str, Any]]) -> Iterator[str]:
-    """'seven.png  7  98.2%   1   1.3%   9   0.2%', in columns."""
+    """'seven.png  7  98.2%   1   1.3%   9   0.2%', in columns; 'face.png  like no image ...; nearest 8  91.2%'."""
+    from pipeline.base.text import percent
+
     name = max((len(answer["picture"]) for answer in answers), default=0)
     word = max((len(one["class"]) for answer in answers for one in answer["classes"]), default=0)
     for answer in answers:
-        told = "   ".join(f"{one['class']:{word}} {one['probability']:6.1%}" for one in answer["classes"])
+        each = [f"{one['class']:{word}} {percent(one['probability']):>6}" for one in answer["classes"]]
+        told = f"{UNLIKE}; nearest {each[0]}" if answer["refused"] else "   ".join(each)
         yield printable(f"{answer['picture']:{name}}  {told}") + "\n"

@@ -3,7 +3,7 @@
 Shapes: N images, K classes. A score with nothing to divide by (no image of a class, none called it) is 0.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,7 +52,8 @@ def worst_mistakes(labels: Array, probabilities: Array, most: int) -> Array:
 class Answers:
     """What the net said of N images: pictures (N, Y, X), labels (N,), probabilities (N, K), names of the K classes.
 
-    loss: the mean over the images; crops: mean probabilities (N, K) over the crops of each image, which count apart.
+    loss: the mean over the images; crops: mean probabilities (N, K) over the crops of each image, which count apart;
+    judged: numbers about the probabilities and refusals, which join the headline.
     """
 
     def __init__(
@@ -63,12 +64,13 @@ class Answers:
         names: Sequence[str],
         loss: float,
         crops: Array | None = None,
+        judged: Mapping[str, float] = {},
     ) -> None:
         self.pictures, self.labels, self.probabilities, self.names = pictures, labels, probabilities, names
         self.loss = loss
         self.predicted = probabilities.argmax(axis=1)
         self.confusion = confusion_matrix(labels, self.predicted, len(names))
-        self.headline = headline(self.confusion) | {"loss": loss}
+        self.headline = headline(self.confusion) | {"loss": loss, **judged}
         if crops is not None:
             by_crops = confusion_matrix(labels, crops.argmax(axis=1), len(names))
             self.headline["crops_accuracy"] = headline(by_crops)["accuracy"]

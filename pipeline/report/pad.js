@@ -293,10 +293,38 @@
       (x, [word, ...rest]) => layers[word](x, take, ...rest.map(Number)), tensor(...net.input_shape, numbers)).at;
   }
 
+  // ---- how an answer is judged: nn/calibration.py, nn/subspaces.py
+
   function softmax(logits) {
-    const most = Math.max(...logits), y = logits.map((value) => Math.exp(value - most));
+    const most = Math.max(...logits), y = logits.map((value) => Math.exp((value - most) / given.temperature));
     const total = y.reduce((sum, value) => sum + value);
     return y.map((value) => value / total);
+  }
+
+  const bytesOf = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const flats = given.subspaces && {
+    ...given.subspaces,
+    means: bytesOf(given.subspaces.means),
+    axes: new Int8Array(bytesOf(given.subspaces.axes).buffer),
+  };
+
+  function distance(numbers, k) { // of what the net is shown from the flat of class k; null where that is not known
+    if (!flats) return null;
+    const scale = data.features === "pixels" && !data.normalize ? 1 : 255, size = numbers.length;
+    const beside = Float64Array.from(numbers, (value, i) =>
+      Math.min(Math.max(Math.round(value * scale), 0), 255) - flats.means[k * size + i]);
+    let squares = beside.reduce((sum, value) => sum + value * value, 0);
+    for (let m = 0, at = k * flats.count * size; m < flats.count; m++, at += size) {
+      const along = beside.reduce((sum, value, i) => sum + value * flats.axes[at + i], 0) / 2 ** flats.bits;
+      squares -= along * along;
+    }
+    return squares;
+  }
+
+  function percent(share) { // base/text.py
+    const text = (100 * share).toFixed(1);
+    if (text === "100.0") return ">99.9%";
+    return share > 0 && text === "0.0" ? "<0.1%" : `${text}%`;
   }
 
   // ---- the page
@@ -312,8 +340,9 @@
   const canvas = element("canvas"), seen = element("seen"), pen = element("pen");
   const context = canvas.getContext("2d", { willReadFrequently: true });
   const rows = [...element("shares").querySelectorAll("tr")];
-  const percent = (share) => `${(100 * share).toFixed(1)}%`;
-  const api = { probabilities: null, image: null, milliseconds: 0, answer: announce, open, say }; // for page.js and tests
+  const api = { // for page.js and tests
+    probabilities: null, refused: null, image: null, milliseconds: 0, answer: announce, open, say,
+  };
   window.pad = api;
 
   function inkOnPad() {
@@ -321,7 +350,12 @@
     return picture(height, width, new Float64Array(width * height).map((_, i) => colours[4 * i + 3] / 255));
   }
 
-  const ask = (image) => softmax(logits(shown[data.features](image)));
+  function ask(image) {
+    const numbers = shown[data.features](image), shares = softmax(logits(numbers));
+    api.distance = distance(numbers, shares.indexOf(Math.max(...shares)));
+    api.refused = flats ? api.distance > flats.limit : null;
+    return shares;
+  }
 
   function answer() {
     const start = performance.now(), ink = withoutSpecks(inkOnPad());
@@ -334,9 +368,11 @@
   function show(image, shares) {
     Object.assign(api, { image: image && [...image.at], probabilities: shares && [...shares] });
     const best = shares ? shares.indexOf(Math.max(...shares)) : -1, name = data.class_names[best];
-    element("answer").textContent = shares ? name : "?";
-    element("answer").classList.toggle("word", Boolean(shares) && name.length > 2);
-    element("sure").textContent = shares ? `${percent(shares[best])} sure` : "";
+    element("answer").textContent = shares && !api.refused ? name : "?";
+    element("answer").classList.toggle("word", element("answer").textContent.length > 2);
+    if (!shares) api.refused = null;
+    element("sure").textContent = !shares ? "" : api.refused
+      ? `like no image that the net was trained on; nearest is ${name}` : `${percent(shares[best])} sure`;
     rows.forEach((row, k) => {
       row.querySelector(".bar div").style.width = shares ? `${100 * shares[k]}%` : "0";
       row.querySelector(".share").textContent = shares ? percent(shares[k]) : "";
@@ -483,4 +519,5 @@
   const blot = inkOnPad(); // a first answer to nothing much, so that the engine has compiled all when one is wanted
   blot.at.fill(1, 140 * 280 + 70, 180 * 280);
   ask(frame(withoutSpecks(blot)));
+  api.refused = null;
 })();

@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 
 from pipeline.base.arrays import Array
+from pipeline.base.text import percent
 from pipeline.report import bitmap, chart, made
 from pipeline.report.metrics import Answers, by_class
 
 FOLDER = Path(__file__).parent
 MOST_UNITS = 100  # of the first layer pictured
 MOST_WEIGHTS = 600_000  # that the pad can have: two bytes each, and a third more as text, stay under 2 MB
+MOST_AXES = 1 << 18  # numbers of the subspaces, a byte each
 LEVELS = 32_767  # on either side of zero, to which the pad's weights are rounded
 
 
@@ -31,8 +33,9 @@ def page(
     first_layer: Array,
     weights: Mapping[str, Array],
     about: Mapping[str, Any],
+    subspaces: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """The report as HTML. worst: indices of mistakes; first_layer (M, Y, X); about: what the model file says."""
+    """The report as HTML. worst: indices of mistakes; first_layer (M, Y, X); about, subspaces: of the model file."""
     net, data = about["net"], about["data"]
     count = sum(array.size for array in weights.values())
     crops = answers.headline.get("crops_accuracy")
@@ -60,7 +63,7 @@ def page(
         "provenance": rows(made.provenance(about)),
         "commands": escape("\n".join(made.commands(about))),
         "pad": pad(answers.names) if count <= MOST_WEIGHTS else too_large(count),
-        "net": script(embedded(weights, about)) if count <= MOST_WEIGHTS else "null",
+        "net": script(embedded(weights, about, subspaces)) if count <= MOST_WEIGHTS else "null",
         "style": template("page.css"),
         "script": template("pad.js") + template("page.js"),
     }
@@ -151,7 +154,7 @@ def mistakes(answers: Answers, worst: Array) -> str:
     figures = []
     for i in worst.tolist():
         is_, said = answers.names[answers.labels[i]], answers.names[answers.predicted[i]]
-        sure = f"{answers.probabilities[i].max():.0%}"
+        sure = percent(float(answers.probabilities[i].max()), 0)
         image = f'<img alt="" src="{bitmap.grey(answers.pictures[i])}">'
         caption = f"<b>{escape(is_)}</b>, said {escape(said)} <span>({sure})</span>"
         figures.append(f"<figure>{image}<figcaption>{caption}</figcaption></figure>")
@@ -189,15 +192,28 @@ def too_large(count: int) -> str:
     )
 
 
-def embedded(weights: Mapping[str, Array], about: Mapping[str, Any]) -> dict[str, Any]:
-    """What the pad needs to know: the net, how its images look, and the weights, each array on a scale of 16 bits."""
+def embedded(
+    weights: Mapping[str, Array], about: Mapping[str, Any], subspaces: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """What the pad needs to know: the net, how its images look and answers are judged, and the arrays.
+
+    Weights are on a scale of 16 bits each; subspaces are bytes, unless they are too many for the page.
+    """
     data = about["data"]
     wanted = ("class_names", "image_shape", "framing", "features", "normalize")
     return {
         "data": {key: data[key] for key in wanted},
         "net": {key: about["net"][key] for key in ("layers", "input_shape")},
         "weights": {name: sixteen_bits(array) for name, array in weights.items()},
+        "temperature": about.get("judging", {}).get("temperature", 1.0),
+        "subspaces": None if subspaces is None or subspaces["axes"].size > MOST_AXES else flats(subspaces),
     }
+
+
+def flats(subspaces: Mapping[str, Any]) -> dict[str, Any]:
+    """Subspaces as JSON, their arrays in base64."""
+    arrays = {name: base64.b64encode(subspaces[name].tobytes()).decode() for name in ("means", "axes")}
+    return arrays | {"bits": subspaces["bits"], "limit": subspaces["limit"], "count": subspaces["axes"].shape[1]}
 
 
 def sixteen_bits(array: Array) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.base.arrays import Array
-from pipeline.base.text import strict_json, table
+from pipeline.base.text import percent, strict_json, table
 from pipeline.report import chart, plots
 from pipeline.report.comparison import CHOSEN_BY
 from pipeline.report.metrics import Answers, by_class, worst_mistakes
@@ -19,12 +19,13 @@ def results(
     weights: Mapping[str, Array],
     about: Mapping[str, Any],
     mistakes: int,
+    subspaces: Mapping[str, Any] | None = None,
 ) -> dict[str, bytes]:
     """The files by name, metrics.json last: once it is there, all of them are.
 
     answers: on the test images; validation: on the validation split, if there is one;
     curves: columns of accuracy.csv (epoch, train, held_out) and loss.csv (loss); first_layer: (M, Y, X);
-    weights and about: what the model file holds and says of itself.
+    weights, about and subspaces: what the model file holds and says of itself.
     """
     worst = worst_mistakes(answers.labels, answers.probabilities, mistakes)
     files = {
@@ -38,7 +39,7 @@ def results(
     files["predictions.csv"] = table(["actual", "predicted"], [[answers.names[k] for k in pair] for pair in pairs])
     files["classes.json"] = strict_json(by_class(answers.confusion, answers.names))
     files["model.json"] = strict_json(about)  # whose numbers these are
-    files["report.html"] = page(answers, curves, worst, first_layer, weights, about)
+    files["report.html"] = page(answers, curves, worst, first_layer, weights, about, subspaces)
     return files | {"metrics.json": strict_json(metrics(answers, validation))}
 
 
@@ -51,4 +52,5 @@ def metrics(test: Answers, validation: Answers | None) -> dict[str, Any]:
 def title(answers: Answers, i: int) -> str:
     """'4, said 9: 98%'."""
     said = answers.predicted[i]
-    return f"{answers.names[answers.labels[i]]}, said {answers.names[said]}: {answers.probabilities[i, said]:.0%}"
+    sure = percent(float(answers.probabilities[i, said]), 0)
+    return f"{answers.names[answers.labels[i]]}, said {answers.names[said]}: {sure}"

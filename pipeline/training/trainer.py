@@ -14,13 +14,14 @@ from pipeline.fast.differences import differences, has_structure
 from pipeline.fast.one_image import one_image
 from pipeline.fast.pixels import affine_suffix, arranged, dimmest_first, lit, reordered
 from pipeline.fast.rewrite import fast
+from pipeline.model import Classifier
 from pipeline.nn.arithmetic import ARITHMETICS
 from pipeline.nn.gradients import GRADIENTS, Gradient, loss_of, of_part
 from pipeline.nn.images import together
 from pipeline.nn.inference import count_right
 from pipeline.nn.initializers import INITIALIZERS, initialize
 from pipeline.nn.losses import LOSSES, mean
-from pipeline.nn.net import Draw, build, finish
+from pipeline.nn.net import Draw, build, finish, views
 from pipeline.nn.random import Stream
 from pipeline.training.augment import distortion
 from pipeline.training.averages import AVERAGES
@@ -116,6 +117,10 @@ class Trainer:
         weights = self.turned(self.averaged if self.average else self.weights, back=True)
         weights[np.abs(weights) < DECAYED] = 0
         return weights
+
+    def classifier(self, about: Mapping[str, Any]) -> Classifier:
+        """The trained net, to be asked; `about` is what its file will say."""
+        return Classifier(self.ops, self.loss, views(self.result, self.shapes), about)
 
     # steps
 

@@ -1,0 +1,32 @@
+"""What a trained net is judged by later, fitted to images that it was not trained on, where some were held out."""
+
+from typing import Any
+
+import numpy as np
+
+from pipeline.base.arrays import Array
+from pipeline.model import Classifier
+from pipeline.nn.calibration import fitted_temperature
+from pipeline.nn.subspaces import MOST_HELD_OUT, Subspaces, fit, limited
+
+BATCH = 250  # images classified at a time
+
+Labelled = tuple[Array, Array]  # images (N, ...) and class indices (N,)
+
+
+def judging(net: Classifier, train: Labelled, held_out: Labelled) -> tuple[dict[str, Any], Subspaces | None]:
+    """What the model file says of how its answers are judged, and the subspaces, if there are images to set a limit on.
+
+    Test images may not decide anything. So without a validation split the temperature stays 1, because a net is too
+    sure of images that it was trained on, and the limit is set on training images that no subspace was fitted to.
+    """
+    subspaces, others = fit(*train, net.about["net"]["classes"])
+    kept = np.flatnonzero(others)[-MOST_HELD_OUT:]
+    validated = net.about["data"]["held_out"] == "validation"
+    images, labels = held_out if validated else (train[0][kept], train[1][kept])
+    if not len(images):
+        return {}, None
+    logits = net.logits(images, BATCH)
+    temperature = fitted_temperature(net.ops, logits, labels) if validated else 1.0
+    said = {"temperature": temperature, "held_out": "validation" if validated else "train", "images": len(images)}
+    return {"judging": said}, limited(subspaces, images, logits.argmax(axis=1))
