@@ -9,16 +9,8 @@ from pipeline.base.errors import reports_errors
 
 STAGES = ("download", "convert", "train", "evaluate")
 COMMANDS = (
-    "predict",
-    "committee",
-    "weights",
-    "export",
-    "features",
-    "compare",
-    "gradcheck",
-    "schema",
-    "verify",
-    "sweep",
+    *("predict", "committee", "weights", "export", "features", "compare"),
+    *("import_folder", "gradcheck", "schema", "verify", "sweep"),
 )
 
 
@@ -28,7 +20,7 @@ def main() -> None:
     app = typer.Typer(no_args_is_help=True, help="Handwritten digits with NumPy alone, to the same bits everywhere.")
     app.callback(invoke_without_command=True)(options)
     for name in (*STAGES, *(f"commands.{name}" for name in COMMANDS)):
-        app.command(name.removeprefix("commands."))(import_module(f"pipeline.{name}").main)
+        app.command(name.removeprefix("commands.").replace("_", "-"))(import_module(f"pipeline.{name}").main)
     app(prog_name="pipeline")
 
 

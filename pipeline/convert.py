@@ -30,7 +30,8 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     arranged = {name: arrange(split, classes, *form) for name, split in splits.items()}
     about |= settings.model_dump() | {"held_out": "validation" if settings.validation else "test"}
     about["feature_shape"] = feature_shape(settings.features, about["image_shape"])
-    about["framing"] = framing(splits["train"].images)._asdict()
+    framed, _ = about.pop("framed"), about.pop("transposed", None)
+    about["framing"] = framing(splits["train"].images)._asdict() if framed else None
     out = Path("data/processed/dataset.npz")
     with basis.unaltered():
         save_dataset(out, arranged, about)

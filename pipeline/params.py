@@ -4,6 +4,7 @@ Read as DVC reads it (ruamel, YAML 1.2), so that a value means the same here and
 Section train is in pipeline.training.settings: a stage reads its own section alone.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
@@ -24,6 +25,16 @@ PARAMS_FILE = Path("params.yaml")
 SECTIONS = ("download", "convert", "train", "evaluate")
 LARGEST_FILE = 1 << 14  # bytes
 DEEPEST = 10  # brackets in brackets
+DATASETS = (
+    "mnist",
+    "fashion-mnist",
+    "kmnist",
+    "emnist-digits",
+    "emnist-balanced",
+    "qmnist",
+    "digits",
+)
+DESCRIPTION = r"^.*[^/]\.json$"
 
 # not checked by Typer, whose refusal takes five lines
 ParamsFile = Annotated[Path, typer.Option("--params", metavar="PATH", readable=False, help="The parameter file.")]
@@ -45,7 +56,20 @@ S = TypeVar("S", bound=Section)
 class Download(Section):
     """Stage 1: which data set is fetched."""
 
-    dataset: Literal["mnist", "fashion-mnist", "kmnist", "digits"] = Field(description="a name in the registry")
+    dataset: Annotated[str, Field(json_schema_extra={"anyOf": [{"enum": [*DATASETS]}, {"pattern": DESCRIPTION}]})] = (
+        Field(description="a name in the registry, or the path of a description, such as datasets/shapes.json")
+    )
+
+    @field_validator("dataset", mode="before")
+    @classmethod
+    def known(cls, name: Any) -> Any:
+        """A description is a file whose name ends in .json."""
+        if isinstance(name, str) and (name in DATASETS or re.search(DESCRIPTION, name)):
+            return name
+        near = did_you_mean(name, DATASETS) if isinstance(name, str) else ""
+        raise ValueError(
+            f"{near}choose {listed('or', DATASETS)}, or write the path of a description, such as datasets/shapes.json."
+        )
 
 
 class Convert(Section):

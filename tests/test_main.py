@@ -38,14 +38,15 @@ def test_the_version_is_that_of_the_project(pipeline):
 
 def test_help_lists_every_command(pipeline):
     shown = pipeline("--help")
-    assert all(f"│ {name} " in shown for name in COMMANDS)
+    assert all(f"│ {name.replace('_', '-')} " in shown for name in COMMANDS)
 
 
 @pytest.mark.parametrize("name", [*STAGES, *COMMANDS])
 def test_help_of_a_command_teaches_by_an_example(name, pipeline):
-    shown = " ".join(pipeline(name, "--help").split())
+    typed = name.replace("_", "-")
+    shown = " ".join(pipeline(typed, "--help").split())
     assert "Example:" in shown
-    assert re.search(rf"python -m pipeline.{name} -S '?{name}\." if name in STAGES else f"pipeline {name} ", shown)
+    assert re.search(rf"python -m pipeline.{name} -S '?{name}\." if name in STAGES else f"pipeline {typed} ", shown)
 
 
 @pytest.mark.parametrize("name", [*STAGES, *COMMANDS])
@@ -53,7 +54,7 @@ def test_help_of_a_command_says_what_its_docstring_says(name, pipeline):
     r"""Rich takes [words] as markup and leaves them out. A docstring has to say \[words]."""
     module = import_module(f"pipeline.{name}" if name in STAGES else f"pipeline.commands.{name}")
     said = module.main.__doc__.replace("\\[", "[")
-    assert " ".join(said.split()) in " ".join(pipeline(name, "--help").split())
+    assert " ".join(said.split()) in " ".join(pipeline(name.replace("_", "-"), "--help").split())
 
 
 def test_help_and_a_refusal_wait_for_no_large_library():

@@ -1,5 +1,6 @@
 """The four published files as arrays, checked against each other and against what download said they are."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from pipeline.base.arrays import Array
 from pipeline.base.errors import PipelineError
 from pipeline.base.paths import opened
 from pipeline.base.provenance import sha256
-from pipeline.base.schema import DataSet, read_json
+from pipeline.base.schema import Downloaded, read_json
 from pipeline.datasets.arrays import Split, normalize, one_hot
 from pipeline.datasets.features import features
 from pipeline.datasets.idx import read_idx
@@ -54,7 +55,7 @@ def load_raw(folder: Path) -> tuple[dict[str, Any], dict[str, Split]]:
     splits = {}
     for name in ("train", "test"):
         images, labels = (folder / about["files"][f"{name}_{part}"]["name"] for part in ("images", "labels"))
-        splits[name] = Split(read_idx(images), read_idx(labels))
+        splits[name] = Split(upright(read_idx(images), about), first_column(read_idx(labels)))
         check(splits[name], images, labels, tuple(about["image_shape"]), len(about["class_names"]))
     for file in about["files"].values():  # last: what else is wrong with a file says more
         path, expected = folder / file["name"], file["sha256"]
@@ -63,11 +64,21 @@ def load_raw(folder: Path) -> tuple[dict[str, Any], dict[str, Split]]:
     return about, splits
 
 
+def upright(images: Array, about: Mapping[str, Any]) -> Array:
+    """Images (N, Y, X) as a person sees them: EMNIST exchanges rows and columns."""
+    return images.swapaxes(1, 2).copy() if about.get("transposed") and images.ndim == 3 else images
+
+
+def first_column(labels: Array) -> Array:
+    """Class indices (N,): QMNIST's labels (N, 8) say more than the class, which comes first."""
+    return labels[:, 0].copy() if labels.ndim == 2 and labels.size else labels
+
+
 def describe(folder: Path) -> dict[str, Any]:
     """What download wrote about the files in `folder`."""
     path = folder / DESCRIPTION
     with opened(path, REMAKE) as file:
-        return read_json(file.read(), path, DataSet, REMAKE)
+        return read_json(file.read(), path, Downloaded, REMAKE)
 
 
 def check(split: Split, images: Path, labels: Path, shape: tuple[int, ...], classes: int) -> None:
