@@ -6,6 +6,7 @@ import typer
 
 from pipeline.base.errors import reports_errors
 from pipeline.base.provenance import Basis
+from pipeline.base.usage import run
 from pipeline.params import PARAMS_FILE, Convert, Overrides, ParamsFile, load_params
 
 
@@ -41,4 +42,4 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main, "convert")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import typer
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -53,6 +53,12 @@ class Section(Part):
 S = TypeVar("S", bound=Section)
 
 
+def rule(key: str, usual: str, other: str, value: Any, message: str) -> dict[str, Any]:
+    """JSON Schema: where `key` is not `usual`, the key `other` must be `value`."""
+    needed = {"properties": {other: {"const": value, "errorMessage": message}}}
+    return {"if": {"properties": {key: {"const": usual}}}, "else": needed}
+
+
 class Download(Section):
     """Stage 1: which data set is fetched."""
 
@@ -74,6 +80,10 @@ class Download(Section):
 
 class Convert(Section):
     """Stage 2: how its images become arrays."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rule("features", "pixels", "normalize", True, "other features than pixels need true.")
+    )
 
     features: Features = Field(description="what the net is shown of an image")
     normalize: bool = Field(description="pixels as float32 from 0 to 1; false: as uint8 from 0 to 255")
