@@ -11,7 +11,7 @@ from pipeline.base.usage import Command, Group, Stage
 STAGES = ("download", "convert", "train", "evaluate")
 GROUPS = {
     "Ask a trained net": ("predict", "committee", "weights", "export"),
-    "Data and parameters": ("import_folder", "features", "schema"),
+    "Data and parameters": ("import_folder", "features", "params", "schema"),
     "Compare and prove": ("compare", "sweep", "gradcheck", "verify"),
 }
 COMMANDS = tuple(name for names in GROUPS.values() for name in names)

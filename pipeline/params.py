@@ -23,6 +23,7 @@ from pipeline.base.words import did_you_mean, listed
 
 PARAMS_FILE = Path("params.yaml")
 SECTIONS = ("download", "convert", "train", "evaluate")
+ELSEWHERE = "run in the project's folder, name it by --params, or make one: pipeline params > params.yaml"
 LARGEST_FILE = 1 << 14  # bytes
 DEEPEST = 10  # brackets in brackets
 DATASETS = (
@@ -146,7 +147,9 @@ def load_params(path: Path, overrides: Iterable[str] | None, section: type[S]) -
 def read_yaml(path: Path) -> dict[str, Any]:
     """The sections in the YAML file at `path`. Raises PipelineError where it is missing or holds anything else."""
     try:
-        with opened(path, "run in the project's folder, or name it: --params") as file:
+        with opened(
+            path, "run in the project's folder, name it by --params, or make one: pipeline params > params.yaml"
+        ) as file:
             content = file.read(LARGEST_FILE + 1)
     except OSError as error:
         raise PipelineError(f"{path} cannot be read: {error.strerror}.") from None

@@ -424,7 +424,10 @@ def test_P10_tags_are_refused(tmp_path, text):
 
 
 def test_P11_a_missing_file_says_how_to_name_one(tmp_path):
-    with pytest.raises(PipelineError, match="does not exist; run in the project's folder, or name it: --params"):
+    with pytest.raises(
+        PipelineError,
+        match=r"does not exist; run in the project's folder, name it by --params, or make one: pipeline params",
+    ):
         load(path=tmp_path / "params.yaml")
 
 

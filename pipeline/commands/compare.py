@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.base.errors import PipelineError, one_line, printable, reports_errors
+from pipeline.base.errors import PipelineError, library, one_line, printable, reports_errors
 from pipeline.base.programs import git
 from pipeline.report.comparison import Run, comparison, ranked
 
@@ -34,6 +34,7 @@ def main(
     from pipeline.base.files import write_bytes
     from pipeline.base.paths import require_other
 
+    library("dvc", "dvc")
     require_other(out, *FILES)
     runs: list[Run] = []
     skipped: dict[str, list[str]] = defaultdict(list)  # names by reason

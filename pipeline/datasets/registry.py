@@ -6,10 +6,11 @@ computed from its repository; of its images, torchvision publishes the MD5 alone
 accepted, so a mirror need not be trusted. The most reliable one comes first.
 """
 
-from pathlib import Path
 from typing import NamedTuple
 
-BUNDLED_DIGITS = Path(__file__).absolute().parents[2] / "examples" / "digits" / "published"
+from pipeline.base.paths import bundled
+
+BUNDLED_DIGITS = bundled("examples/digits/published")
 
 NAMES = {
     "train_images": "train-images-idx3-ubyte.gz",
