@@ -122,7 +122,7 @@ def test_make_help_names_every_target() -> None:
         ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
     (phony,) = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert {line.split()[1] for line in shown.splitlines()} == set(phony.split())
+    assert {line.split()[1] for line in shown.splitlines() if line.startswith("  make ")} == set(phony.split())
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
