@@ -268,6 +268,22 @@ def test_dvc_notices_descriptions_in_one_folder_and_others_are_refused_when_it_r
         find("bars.json", recorded=True)
 
 
+def test_an_edit_of_a_description_while_dvc_runs_the_stage_is_an_error(here, monkeypatch):
+    take(bars(here / "pictures"))
+    monkeypatch.setenv("DVC_STAGE", "download")
+
+    fetch_all = fetch.fetch_all
+
+    def edited(*arguments):
+        Path("datasets/bars.json").write_text("{}")
+        return fetch_all(*arguments)
+
+    monkeypatch.setattr(fetch, "fetch_all", edited)
+    with pytest.raises(SystemExit, match=r"error: datasets/bars.json changed while the stage ran"):
+        download.main(PARAMS, [OWN])
+    assert not Path("data/raw/dataset.json").exists()
+
+
 # sets of another form, on small files
 
 
