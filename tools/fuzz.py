@@ -329,7 +329,7 @@ def description(folder: Path) -> bytes:
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
             files[f"{split}_{part}"] = {"name": path.name, "bytes": path.stat().st_size, "sha256": digest}
     about = {key: value for key, value in described((3, 4), "xo").items() if key in Downloaded.model_fields}
-    return json.dumps(about | {"files": files}).encode()
+    return json.dumps(about | {"files": files, "framed": True}).encode()
 
 
 # the loop
