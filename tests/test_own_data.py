@@ -76,7 +76,7 @@ def test_the_whole_pipeline_runs_on_class_folders_and_predict_reads_the_pictures
     assert (about["class_names"], about["image_shape"], about["framed"]) == (["lying", "upright"], [12, 9], False)
     download.main(PARAMS, [OWN])
     convert.main(PARAMS, [])
-    train.main(PARAMS, ["train.length=200 iterations", "train.learning_rate=0.05", "train.layers=[affine]"])
+    train.main(PARAMS, ["train.length=100 iterations", "train.learning_rate=0.05", "train.layers=[affine]"])
     evaluate.main(PARAMS, [])
     assert describe_dataset(Path("data/processed/dataset.npz"))["framing"] is None
     assert "The pad is left out: the pictures of this data set" in Path("data/evaluation/report.html").read_text()
