@@ -15,19 +15,26 @@ TESTS = $(RUN) python -m pytest -n auto --maxprocesses 8 --dist loadgroup $(PYTE
 
 .PHONY: help setup extras demo test check explore repro verify lint gradcheck recipe best results bench speedrun chaos fuzz audit lock clean
 
+##@ Begin
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s  %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^##@ / { print "\n" substr($$0, 5) } /^[a-z]+:.*## / { printf "  make %-9s  %s\n", $$1, $$2 }' Makefile
 
-setup: .venv/.ready ## install the pinned packages into .venv, once
+setup: .venv/.ready ## install the pinned packages into .venv, once: about a minute
 
 extras: .venv/.extras ## install what only exports, sweeps, MPI, the fuzzer and the tests with axe-core (by npm, if it is there) need
 
-demo: setup ## the whole pipeline on the bundled digits, without network: metrics and pictures
+demo: setup ## a minute or two: the whole pipeline on the bundled digits, without network: metrics and pictures
 	@$(RUN) python -m dvc repro $(DIGITS)/dvc.yaml
 	@awk -F '[": ,]+' '/^  "[a-z_]+": [0-9]/ { printf "%-11s %.4g\n", $$2, $$3 }' $(DIGITS)/data/evaluation/metrics.json
-	@echo "pictures  $(DIGITS)/data/evaluation/*.png"
-	@echo "open in a browser, for all of it and a pad to draw on:  $$PWD/$(DIGITS)/data/evaluation/report.html"
+	@echo "pictures    $(DIGITS)/data/evaluation/*.png"
+	@echo
+	@echo "What to do next (the hint about dvc push is not for you: there is no remote):"
+	@echo "  look at it and draw a digit   open in a browser: $$PWD/$(DIGITS)/data/evaluation/report.html"
+	@echo "  train on MNIST                make repro"
+	@echo "  train on your own pictures    docs/guides.md; pipeline import-folder --help, after: . $(BIN)/activate"
+	@echo "  see all commands              make; pipeline"
 
+##@ Test
 test: setup ## the quick tests, two minutes on two free cores; make test PYTEST=tests/test_idx.py runs those of a file
 	@$(TESTS) -m "not slow and not mnist"
 	@echo "Left out: the slow tests, and those that train on MNIST. make check runs every test, in about ten minutes."
@@ -39,6 +46,7 @@ explore: setup ## the property tests on fresh random examples; make explore SEED
 	@seed=$${SEED:-$$(od -An -N4 -tu4 /dev/urandom)}; echo make explore SEED=$$seed; \
 	    $(TESTS) -m hypothesis --hypothesis-profile explore --hypothesis-seed $$seed
 
+##@ Run
 repro: setup ## download MNIST, convert, train, evaluate: whatever is not up to date
 	@$(RUN) python -m dvc repro
 	@echo "open in a browser, for all of it and a pad to draw on:  $$PWD/data/evaluation/report.html"
@@ -46,6 +54,7 @@ repro: setup ## download MNIST, convert, train, evaluate: whatever is not up to 
 verify: setup ## make MNIST and digits again in a scratch clone, and compare with dvc.lock hash by hash
 	@$(RUN) python -m pipeline verify
 
+##@ Prove
 lint: setup ## style, format and types
 	@$(RUN) python -m ruff check
 	@$(RUN) python -m ruff format --check
@@ -54,6 +63,7 @@ lint: setup ## style, format and types
 gradcheck: setup ## prove backpropagation right, against differences and complex steps
 	@$(RUN) python -m pipeline gradcheck
 
+##@ Train other nets
 recipe: setup ## make recipe NAME=lenet-5 runs recipes/lenet-5.yaml by DVC; SEED=2 with another seed
 	@$(RUN) python tools/recipe.py '$(NAME)' $(SEED)
 
@@ -63,18 +73,21 @@ best: ## the most accurate recipe, two convolutions on distorted images: some mi
 results: setup ## train every recipe, as the README's table has it: docs/results.csv
 	@$(RUN) python tools/results.py
 
+##@ Measure
 bench: setup ## times of a training step and its parts
 	@$(RUN) python tools/bench.py
 
 speedrun: setup ## CPU seconds to 97, 98 and 99 % of MNIST, beside the libraries that are installed
 	@$(RUN) python tools/speedrun.py
 
+##@ Break
 chaos: setup ## stop and starve every stage at every file and network call, kill dvc repro at random (needs strace)
 	@$(RUN) python tools/chaos.py --record docs/chaos.json
 
 fuzz: extras ## a million damaged files, led by coverage: no crash, no hang, no flood (Linux on x86-64)
 	@$(RUN) python tools/fuzz.py --record docs/fuzz.json
 
+##@ Keep in order
 audit: ## known weaknesses of the pinned packages (needs uv, and the network)
 	uvx pip-audit --strict --require-hashes --disable-pip --requirement requirements.txt
 

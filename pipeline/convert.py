@@ -7,6 +7,7 @@ import typer
 
 from pipeline.base.errors import reports_errors
 from pipeline.base.provenance import Basis, unchanged
+from pipeline.base.usage import run
 from pipeline.params import PARAMS_FILE, Convert, Overrides, ParamsFile, load_params
 
 
@@ -31,7 +32,9 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     arrays = {name: arranged(split, classes, *form) for name, split in splits.items()}
     about |= settings.model_dump() | {"held_out": "validation" if settings.validation else "test"}
     about["feature_shape"] = feature_shape(settings.features, about["image_shape"])
-    about["framing"] = framing(splits["train"].images.cut(0, MEASURED).whole())._asdict()
+    framed, _ = about.pop("framed"), about.pop("transposed", None)
+    measured = splits["train"].images.cut(0, MEASURED)
+    about["framing"] = framing(measured.whole())._asdict() if framed else None
     out = Path("data/processed/dataset.npz")
     with ExitStack() as files, basis.unaltered():
         for path in raw:  # they are read more than once
@@ -45,4 +48,4 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main, "convert")

@@ -6,12 +6,10 @@ import typer
 
 from pipeline.base.errors import reports_errors
 from pipeline.base.provenance import Basis, sha256, unchanged
+from pipeline.base.usage import run
 from pipeline.params import PARAMS_FILE, Evaluate, Overrides, ParamsFile, load_params
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
 @reports_errors
 def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     """Judge data/model on images that it was not trained on; write metrics, pictures and a report to data/evaluation.
@@ -57,4 +55,4 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
 
 
 if __name__ == "__main__":
-    app()
+    run(main, "evaluate")

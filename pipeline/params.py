@@ -4,12 +4,13 @@ Read as DVC reads it (ruamel, YAML 1.2), so that a value means the same here and
 Section train is in pipeline.training.settings: a stage reads its own section alone.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import typer
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -22,8 +23,19 @@ from pipeline.base.words import did_you_mean, listed
 
 PARAMS_FILE = Path("params.yaml")
 SECTIONS = ("download", "convert", "train", "evaluate")
+ELSEWHERE = "run in the project's folder, name it by --params, or make one: pipeline params > params.yaml"
 LARGEST_FILE = 1 << 14  # bytes
 DEEPEST = 10  # brackets in brackets
+DATASETS = (
+    "mnist",
+    "fashion-mnist",
+    "kmnist",
+    "emnist-digits",
+    "emnist-balanced",
+    "qmnist",
+    "digits",
+)
+DESCRIPTION = r"^.*[^/]\.json$"
 
 # not checked by Typer, whose refusal takes five lines
 ParamsFile = Annotated[Path, typer.Option("--params", metavar="PATH", readable=False, help="The parameter file.")]
@@ -42,14 +54,37 @@ class Section(Part):
 S = TypeVar("S", bound=Section)
 
 
+def rule(key: str, usual: str, other: str, value: Any, message: str) -> dict[str, Any]:
+    """JSON Schema: where `key` is not `usual`, the key `other` must be `value`."""
+    needed = {"properties": {other: {"const": value, "errorMessage": message}}}
+    return {"if": {"properties": {key: {"const": usual}}}, "else": needed}
+
+
 class Download(Section):
     """Stage 1: which data set is fetched."""
 
-    dataset: Literal["mnist", "fashion-mnist", "kmnist", "digits"] = Field(description="a name in the registry")
+    dataset: Annotated[str, Field(json_schema_extra={"anyOf": [{"enum": [*DATASETS]}, {"pattern": DESCRIPTION}]})] = (
+        Field(description="a name in the registry, or the path of a description, such as datasets/shapes.json")
+    )
+
+    @field_validator("dataset", mode="before")
+    @classmethod
+    def known(cls, name: Any) -> Any:
+        """A description is a file whose name ends in .json."""
+        if isinstance(name, str) and (name in DATASETS or re.search(DESCRIPTION, name)):
+            return name
+        near = did_you_mean(name, DATASETS) if isinstance(name, str) else ""
+        raise ValueError(
+            f"{near}choose {listed('or', DATASETS)}, or write the path of a description, such as datasets/shapes.json."
+        )
 
 
 class Convert(Section):
     """Stage 2: how its images become arrays."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rule("features", "pixels", "normalize", True, "other features than pixels need true.")
+    )
 
     features: Features = Field(description="what the net is shown of an image")
     normalize: bool = Field(description="pixels as float32 from 0 to 1; false: as uint8 from 0 to 255")
@@ -112,7 +147,9 @@ def load_params(path: Path, overrides: Iterable[str] | None, section: type[S]) -
 def read_yaml(path: Path) -> dict[str, Any]:
     """The sections in the YAML file at `path`. Raises PipelineError where it is missing or holds anything else."""
     try:
-        with opened(path, "run in the project's folder, or name it: --params") as file:
+        with opened(
+            path, "run in the project's folder, name it by --params, or make one: pipeline params > params.yaml"
+        ) as file:
             content = file.read(LARGEST_FILE + 1)
     except OSError as error:
         raise PipelineError(f"{path} cannot be read: {error.strerror}.") from None

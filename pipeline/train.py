@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-import typer
-
 from pipeline.base.errors import reports_errors
 from pipeline.base.provenance import Basis, code_hash, machine, sha256, unchanged
+from pipeline.base.usage import run
 from pipeline.params import PARAMS_FILE, Overrides, ParamsFile, load_params
 
 CHECKPOINT_SECONDS = 30.0
@@ -59,4 +58,4 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main, "train")

@@ -200,7 +200,7 @@ def raw(tmp_path):
             write_idx(path, array.astype(np.uint8))
             files[f"{split}_{part}"] = {"name": path.name, "bytes": path.stat().st_size, "sha256": sha256(path)}
     about = dict.fromkeys(("name", "title", "homepage", "licence"), "tiny")
-    about |= {"class_names": ["x", "o"], "image_shape": [3, 4], "files": files}
+    about |= {"class_names": ["x", "o"], "image_shape": [3, 4], "files": files, "framed": True}
     (tmp_path / "dataset.json").write_text(json.dumps(about))
     return tmp_path
 

@@ -141,6 +141,30 @@ def test_dvc_sees_the_files_that_run_and_none_that_editors_and_file_managers_lea
         assert repo.status() != {}
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what DVC imports
+@pytest.mark.parametrize("name", PIPELINES)
+def test_dvc_notices_a_change_of_any_description_and_of_no_picture(name, tmp_path, monkeypatch):
+    from dvc.repo import Repo
+
+    assert "datasets" in pipeline(name)["stages"]["download"]["deps"]
+    project = tmp_path / Path(name).parent
+    description, pictures = project / "datasets/shapes.json", project / "datasets/shapes/train.gz"
+    pictures.parent.mkdir(parents=True)
+    for path in (description, pictures):
+        path.write_text("old")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(logging.getLogger("dvc"), "handlers", [])  # they write where an earlier test had its stdout
+    with Repo.init(no_scm=True) as repo:
+        shutil.copy(ROOT / ".dvcignore", tmp_path)
+        repo.run(name="stage", cmd="true", deps=[str(project.relative_to(tmp_path) / "datasets")])
+    pictures.write_text("new")
+    with Repo() as repo:
+        assert repo.status() == {}
+    description.write_text("new")
+    with Repo() as repo:
+        assert repo.status() != {}
+
+
 def package_files() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
 

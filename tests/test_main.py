@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.__main__ import COMMANDS, STAGES, main
+from pipeline.__main__ import COMMANDS, GROUPS, STAGES, main
+from pipeline.commands.schema import json_schema
 
 ROOT = Path(__file__).parents[1]
 
@@ -38,14 +39,15 @@ def test_the_version_is_that_of_the_project(pipeline):
 
 def test_help_lists_every_command(pipeline):
     shown = pipeline("--help")
-    assert all(f"│ {name} " in shown for name in COMMANDS)
+    assert all(f"│ {name.replace('_', '-')} " in shown for name in COMMANDS)
 
 
 @pytest.mark.parametrize("name", [*STAGES, *COMMANDS])
 def test_help_of_a_command_teaches_by_an_example(name, pipeline):
-    shown = " ".join(pipeline(name, "--help").split())
+    typed = name.replace("_", "-")
+    shown = " ".join(pipeline(typed, "--help").split())
     assert "Example:" in shown
-    assert re.search(rf"python -m pipeline.{name} -S '?{name}\." if name in STAGES else f"pipeline {name} ", shown)
+    assert re.search(rf"python -m pipeline.{name} -S '?{name}\." if name in STAGES else f"pipeline {typed} ", shown)
 
 
 @pytest.mark.parametrize("name", [*STAGES, *COMMANDS])
@@ -53,7 +55,32 @@ def test_help_of_a_command_says_what_its_docstring_says(name, pipeline):
     r"""Rich takes [words] as markup and leaves them out. A docstring has to say \[words]."""
     module = import_module(f"pipeline.{name}" if name in STAGES else f"pipeline.commands.{name}")
     said = module.main.__doc__.replace("\\[", "[")
-    assert " ".join(said.split()) in " ".join(pipeline(name, "--help").split())
+    assert " ".join(said.split()) in " ".join(pipeline(name.replace("_", "-"), "--help").split())
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_help_of_a_stage_lists_every_parameter_with_its_values(name, pipeline):
+    shown = " ".join(pipeline(name, "--help").split())
+    for key, rule in json_schema()["properties"][name]["properties"].items():
+        values = [option for one in rule.get("anyOf", [rule]) for option in one.get("enum", ())]
+        assert f"{name}.{key} ({', '.join(map(str, values))}" in shown if values else f"{name}.{key}" in shown
+        assert rule["description"] in shown
+    if name == "train":
+        assert "train.learning_rate (above 0, up to 1000): size of a step" in shown
+        assert "conv FILTERS KERNEL [PADDING] [STRIDE] (filters 1 to 10000, kernel 1 to 1000," in shown
+        assert "dropout SHARE (share 0 to 0.99)" in shown
+
+
+@pytest.mark.parametrize("name", ["--help", *STAGES, *COMMANDS])
+def test_help_shows_no_type_of_a_flag_or_an_argument(name, pipeline):
+    assert not re.search("<bool>|<list", pipeline(*dict.fromkeys([name.replace("_", "-"), "--help"])))
+
+
+def test_help_groups_the_commands_and_tells_the_stages_in_order(pipeline):
+    shown = pipeline("--help")
+    places = [shown.index(f"│ {name.replace('_', '-')} ") for name in (*STAGES, *COMMANDS)]
+    assert places == sorted(places)
+    assert all(f"─ {title} ─" in shown for title in GROUPS)
 
 
 def test_help_and_a_refusal_wait_for_no_large_library():

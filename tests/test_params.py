@@ -14,7 +14,7 @@ from pipeline.base.words import Choice, alternatives
 from pipeline.commands.schema import json_schema
 from pipeline.datasets.registry import DATASETS
 from pipeline.nn.arithmetic import ARITHMETICS
-from pipeline.params import SECTIONS, Convert, Download, Evaluate, Section, load_params, parse
+from pipeline.params import SECTIONS, Convert, Download, Evaluate, Section, apply, load_params, parse
 from pipeline.training import settings
 from pipeline.training.settings import Train, Words
 
@@ -53,22 +53,47 @@ def test_the_committed_json_schema_is_the_one_that_pipeline_schema_prints():
 
 def fits(value: object, schema: dict) -> bool:
     """Whether a JSON Schema takes a value: as much of it as ours needs."""
+    if "anyOf" in schema and not any(fits(value, {"type": schema["type"], **one}) for one in schema["anyOf"]):
+        return False
     types = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int, "number": (int, float)}
     if not isinstance(value, types[schema["type"]]) or (isinstance(value, bool) and schema["type"] != "boolean"):
         return False
     match value:
         case dict():
             known = schema["properties"]
-            return {*schema["required"]} <= {*value} <= {*known} and all(fits(value[key], known[key]) for key in value)
+            found = asked(schema, value)
+            in_place = {*schema["required"]} <= {*value} <= {*known}
+            return in_place and all(
+                fits(each, known[key]) and each == found.get(key, each) for key, each in value.items()
+            )
         case list():
             in_number = schema["minItems"] <= len(value) if "minItems" in schema else True
-            return in_number and len(value) <= schema["maxItems"] and all(fits(each, schema["items"]) for each in value)
+            sound = in_number and all(contains(value, rule) for rule in (schema, *schema.get("allOf", ())))
+            return sound and len(value) <= schema["maxItems"] and all(fits(each, schema["items"]) for each in value)
         case str():
             return value in schema.get("enum", [value]) and bool(re.search(schema.get("pattern", ""), value))
         case _:
             least, most = schema.get("minimum", -math.inf), schema.get("maximum", math.inf)
             above, below = schema.get("exclusiveMinimum", -math.inf), schema.get("exclusiveMaximum", math.inf)
             return least <= value <= most and above < value < below
+
+
+def asked(schema: dict, value: dict) -> dict:
+    """The values that if and else ask for, by key: the only form in which ours has them."""
+    if "if" not in schema:
+        return {}
+    ((key, usual),) = schema["if"]["properties"].items()
+    rules = {} if value.get(key) == usual["const"] else schema["else"]["properties"]
+    return {key: rule["const"] for key, rule in rules.items()}
+
+
+def contains(value: list, rule: dict) -> bool:
+    """Whether as many parts of a list as a rule asks for are or match what it says."""
+    if "contains" not in rule:
+        return True
+    wanted, texts = rule["contains"], [each for each in value if isinstance(each, str)]
+    count = sum(each == wanted.get("const", each) and bool(re.match(wanted.get("pattern", ""), each)) for each in texts)
+    return rule.get("minContains", 1) <= count <= rule["maxContains"]
 
 
 @pytest.mark.parametrize("path", PARAMS, ids=lambda path: path.parent.name)
@@ -112,15 +137,29 @@ LENET = "[conv 6 5 2, tanh, mean_pool 2, conv 16 5, tanh, mean_pool 2, affine 12
         ("train.length=10 epoch", False),
         ("train.hidden=50", False),
         ("train.weight_decay=1", False),
+        ("train.layers=[affine 50, sigmoid]", False),
+        ("train.layers=[affine, sigmoid, affine]", False),
+        ("train.augment=[shift 1, shift 2]", False),
+        ("train.augment=[shift 1, elastic 0.9 5]", True),
+        ("train.gradient=complex_step", False),
+        ("train.gradient=complex_step & train.arithmetic=float64", True),
+        ("convert.normalize=false", True),
+        ("convert.features=edges", True),
+        ("convert.features=edges & convert.normalize=false", False),
+        ("download.dataset=emnist-balanced", True),
+        ("download.dataset=datasets/shapes.json", True),
+        ("download.dataset=cifar", False),
+        ("download.dataset=datasets/.json/", False),
     ],
 )
 def test_an_editor_and_the_stage_judge_alike(override, right):
-    key, _, text = override.partition("=")
+    overrides = override.split(" & ")
     tree = parse(GOOD)
-    tree["train"][key.partition(".")[2]] = parse(text)
+    for one in overrides:
+        apply(tree, one)
     assert fits(tree, SCHEMA) is right
     try:
-        load(override)
+        load(*overrides)
     except PipelineError:
         assert not right
     else:
@@ -128,7 +167,7 @@ def test_an_editor_and_the_stage_judge_alike(override, right):
 
 
 def test_the_schema_and_the_registry_know_the_same_data_sets():
-    assert SCHEMA["properties"]["download"]["properties"]["dataset"]["enum"] == list(DATASETS)
+    assert SCHEMA["properties"]["download"]["properties"]["dataset"]["anyOf"][0]["enum"] == list(DATASETS)
 
 
 def test_the_schema_and_the_nets_know_the_same_arithmetics():
@@ -200,7 +239,7 @@ def test_P2_a_missing_section_is_named(tmp_path):
         ("train.learning_rate='0.1'", "'0.1'; it must be a valid number"),
         ("convert.one_hot=1", "1; it must be a valid boolean"),
         ("convert.one_hot=NO", "'NO'; it must be a valid boolean"),
-        ("download.dataset=[mnist]", "['mnist']; choose mnist"),
+        ("download.dataset=[mnist]", "['mnist']; choose mnist, "),
         ("train.initializer=0.01", "train.initializer is 0.01; choose normal STD, glorot or he."),
         ("train.layers=[affine: 50, affine]", "train.layers[0] is {'affine': 50}; choose affine [UNITS], conv "),
         ("train.layers=[affine 50, 3, affine]", "train.layers[1] is 3; choose affine [UNITS], conv "),
@@ -385,7 +424,10 @@ def test_P10_tags_are_refused(tmp_path, text):
 
 
 def test_P11_a_missing_file_says_how_to_name_one(tmp_path):
-    with pytest.raises(PipelineError, match="does not exist; run in the project's folder, or name it: --params"):
+    with pytest.raises(
+        PipelineError,
+        match=r"does not exist; run in the project's folder, name it by --params, or make one: pipeline params",
+    ):
         load(path=tmp_path / "params.yaml")
 
 

@@ -43,7 +43,7 @@ except ImportError:  # the tests feed the corpus without it
 
 from pipeline.base.errors import PipelineError
 from pipeline.base.npz import read_npz, write_npz
-from pipeline.base.schema import DataSet
+from pipeline.base.schema import Downloaded
 from pipeline.datasets.arrays import Split, describe_dataset, load_splits, save_dataset
 from pipeline.datasets.idx import decode_idx, encode_idx, read_idx, write_idx
 from pipeline.datasets.raw import load_raw
@@ -328,8 +328,8 @@ def description(folder: Path) -> bytes:
             write_idx(path, array.astype(np.uint8))
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
             files[f"{split}_{part}"] = {"name": path.name, "bytes": path.stat().st_size, "sha256": digest}
-    about = {key: value for key, value in described((3, 4), "xo").items() if key in DataSet.model_fields}
-    return json.dumps(about | {"files": files}).encode()
+    about = {key: value for key, value in described((3, 4), "xo").items() if key in Downloaded.model_fields}
+    return json.dumps(about | {"files": files, "framed": True}).encode()
 
 
 # the loop

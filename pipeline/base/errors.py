@@ -6,6 +6,7 @@ import io
 import os
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from pipeline.base.signals import UNREAD, Stopped, Stopping
@@ -15,6 +16,16 @@ HALF = 2000  # letters shown of the start and of the end of an error: what was f
 
 class PipelineError(Exception):
     """Something the user can mend: the message is one line of expected, found, where, what to do."""
+
+
+def library(module: str, extra: str = "export") -> Any:
+    """A module that only some commands need. Raises PipelineError, with the extra that has it, where it is missing."""
+    try:
+        return import_module(module)
+    except ImportError:
+        package = module.partition(".")[0]
+        advice = f'pip install "reproducible-mnist-pipeline[{extra}]", or pip install {package}'
+        raise PipelineError(f"{package} is not installed: {advice}.") from None
 
 
 def printable(text: str) -> str:

@@ -147,7 +147,7 @@ def sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes | bytearray) -> None:
     """Replace `path` with `content`."""
     with replacing(path) as file:
         file.write(content)

@@ -20,6 +20,13 @@ def opened(path: Path, advice: str) -> BinaryIO:
         raise PipelineError(f"{path} does not exist; {advice}.") from None
 
 
+def bundled(name: str) -> Path:
+    """A file of the repository that a wheel has too: within the package there, beside it here."""
+    package = Path(__file__).absolute().parents[1]
+    within = package / "bundled" / name
+    return within if within.exists() else package.parent / name
+
+
 def same(path: Path, other: Path) -> bool:
     """Whether both are there and one, by whatever name or link; inode numbers alone may differ at every call."""
     both = os.path.exists(path) and os.path.exists(other)

@@ -19,7 +19,7 @@ SOURCES = {".py", ".css", ".html", ".js"}
 Settings = TypeVar("Settings")
 
 
-def digest(content: bytes) -> str:
+def digest(content: bytes | bytearray) -> str:
     """SHA-256 of bytes, in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
 

@@ -7,13 +7,14 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pipeline.base.errors import PipelineError
 from pipeline.base.text import strict_json
 
 LONGEST = 300  # letters of a text
 MOST_PARTS = 100  # of a list
+MOST_CLASSES = 1000
 MOST_PIXELS = 256  # along a side of an image: memory and time of framing a picture grow with its square
 WIDEST = 0.64  # of the longest side: a full square has the widest stroke, 2 / pi
 
@@ -51,14 +52,13 @@ class File(Part):
 
 
 class DataSet(Part):
-    """dataset.json, by pipeline.download."""
+    """What a data set is, whoever says it."""
 
-    name: Text
     title: Text
     homepage: Text
     licence: Text
     image_shape: Shape
-    class_names: list[Text] = Field(min_length=1, max_length=1000)
+    class_names: list[Text] = Field(min_length=1, max_length=MOST_CLASSES)
     files: dict[Literal["train_images", "train_labels", "test_images", "test_labels"], File] = Field(min_length=4)
 
     @model_validator(mode="after")
@@ -67,6 +67,33 @@ class DataSet(Part):
         if len(set(self.class_names)) < len(self.class_names):
             raise ValueError("class_names must differ")
         return self
+
+
+class Form(Part):
+    """How its pictures lie in its files, and whether other pictures have to be framed like them."""
+
+    framed: bool = Field(description="each picture shows one digit, scaled and centred as in MNIST")
+    transposed: bool = Field(False, description="rows and columns of each picture are exchanged in the files")
+
+
+class Description(DataSet, Form):
+    """A file that a person writes, or pipeline import-folder: download.dataset names it."""
+
+    mirrors: list[Text] = Field(min_length=1, max_length=MOST_PARTS, description="URLs, or folders beside this file")
+
+    @field_validator("files")
+    @classmethod
+    def packed(cls, files: dict[str, File]) -> dict[str, File]:
+        """What is fetched is read as gzip."""
+        if plain := [file.name for file in files.values() if not file.name.endswith(".gz")]:
+            raise ValueError(f"{plain[0]} must be a gzip file, with a name that ends in .gz")
+        return files
+
+
+class Downloaded(DataSet, Form):
+    """dataset.json, by pipeline.download."""
+
+    name: Text
 
 
 class Framing(Part):
@@ -83,6 +110,7 @@ class Framing(Part):
 class Converted(DataSet):
     """dataset.npz, by pipeline.convert."""
 
+    name: Text
     features: Features
     feature_shape: Shape
     normalize: bool
@@ -90,11 +118,13 @@ class Converted(DataSet):
     layout: Layout
     validation: int = Field(ge=0)
     held_out: Literal["validation", "test"]
-    framing: Framing
+    framing: Framing | None  # None: other pictures are taken as they are
 
     @model_validator(mode="after")
     def framing_fits(self) -> Self:
         """What is beyond the image, or wider than long, was not measured on any digit."""
+        if self.framing is None:
+            return self
         rows, columns = self.image_shape
         digit = self.framing
         within = 1 <= digit.side <= max(rows, columns) and 0 <= digit.row <= rows and 0 <= digit.column <= columns

@@ -111,6 +111,21 @@ def alternatives(choices: Mapping[str, Choice]) -> str:
     return listed("or", [signature(word, choice) for word, choice in choices.items()])
 
 
+def ranged(choices: Mapping[str, Choice]) -> str:
+    """The same with the ranges: 'normal STD (std above 0 to 100), glorot or he'."""
+    told = []
+    for word, choice in choices.items():
+        ranges = ", ".join(f"{number.name} {span(number)}" for number in choice.numbers)
+        told.append(signature(word, choice) + (f" ({ranges})" if ranges else ""))
+    return listed("or", told)
+
+
+def span(number: Number) -> str:
+    """'1 to 100000', '0 to below 1'."""
+    low, high = "above " if number.above else "", "below " if number.below else ""
+    return f"{low}{number.low:.10g} to {high}{number.high:.10g}"
+
+
 def did_you_mean(word: str, known: Iterable[str], elsewhere: Mapping[str, str] | None = None) -> str:
     """A question with the nearest name, or nothing; case and "_" do not count. elsewhere: other names -> names."""
     names = {plain(name): name for name in known} | dict(elsewhere or {})

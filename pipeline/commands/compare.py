@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.base.errors import PipelineError, one_line, printable, reports_errors
+from pipeline.base.errors import PipelineError, library, one_line, printable, reports_errors
 from pipeline.base.programs import git
 
 if TYPE_CHECKING:  # the rest is imported where it is used: help need not wait for it
@@ -37,6 +37,7 @@ def main(
     from pipeline.base.paths import require_other
     from pipeline.report.comparison import comparison, ranked
 
+    library("dvc", "dvc")
     require_other(out, *FILES)
     runs: list[Run] = []
     skipped: dict[str, list[str]] = defaultdict(list)  # names by reason

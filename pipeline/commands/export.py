@@ -4,13 +4,12 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from pipeline.base.errors import PipelineError, printable, reports_errors
+from pipeline.base.errors import PipelineError, library, printable, reports_errors
 
 if TYPE_CHECKING:
     from pipeline.model import Classifier
@@ -84,7 +83,7 @@ def safetensors_file(classifier: "Classifier") -> bytes:
     import numpy as np
 
     arrays = {name: np.ascontiguousarray(array) for name, array in classifier.weights.items()}
-    return bytes(optional("safetensors.numpy").save(arrays, metadata={"about": about(classifier)}))
+    return bytes(library("safetensors.numpy").save(arrays, metadata={"about": about(classifier)}))
 
 
 def onnx_file(classifier: "Classifier") -> bytes:
@@ -93,7 +92,7 @@ def onnx_file(classifier: "Classifier") -> bytes:
 
     from pipeline.nn.net import build
 
-    onnx, helper, numpy_helper = map(optional, ("onnx", "onnx.helper", "onnx.numpy_helper"))
+    onnx, helper, numpy_helper = map(library, ("onnx", "onnx.helper", "onnx.numpy_helper"))
     described, flat = classifier.about["net"], classifier.about["data"]["layout"] == "flat"
     shape, classes = described["input_shape"], described["classes"]
     *chain, last = steps(build(described["layers"], tuple(shape), classes), flat)
@@ -176,13 +175,3 @@ OPERATORS: dict[str, Callable[..., list[Step]]] = {
     "relu": plain("Relu"),
     "dropout": plain("Identity"),  # outside training
 }
-
-
-def optional(module: str) -> Any:
-    """A module of a package that only an export needs. Raises PipelineError where it is not installed."""
-    try:
-        return import_module(module)
-    except ImportError:
-        package = module.partition(".")[0]
-        advice = f'pip install "{PRODUCER}[export]", or pip install {package}'
-        raise PipelineError(f"{package} is not installed: {advice}.") from None

@@ -119,12 +119,14 @@ def look(files: list[Path], data: Mapping[str, Any]) -> Iterator[tuple[str, "Arr
     The others get a line on stderr. `data` is what the model file says of its data set.
     """
     from pipeline.digit.framing import Framing
-    from pipeline.digit.picture import digit
+    from pipeline.digit.picture import as_it_is, digit
 
+    shape, framing = tuple(data["image_shape"]), data["framing"]
     for path in files:
         name = printable(str(path))
         try:
-            yield name, digit(content(path), name, tuple(data["image_shape"]), Framing(**data["framing"]))
+            found = content(path)
+            yield name, digit(found, name, shape, Framing(**framing)) if framing else as_it_is(found, name, shape)
         except OSError as error:
             typer.echo(f"error: {name} cannot be read: {error.strerror}.", err=True)
         except PipelineError as error:

@@ -25,6 +25,8 @@ def json_schema() -> dict[str, Any]:
     sections = {one.__name__.lower(): one.model_json_schema() for one in (Download, Convert, Train, Evaluate)}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "params.yaml",
+        "description": "Every parameter of the pipeline, one section a stage.",
         "type": "object",
         "properties": sections,
         "required": list(sections),

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.base.errors import PipelineError, reports_errors
+from pipeline.base.errors import PipelineError, library, reports_errors
 from pipeline.base.programs import environment, git
 
 DIGITS = "examples/digits/dvc.yaml"
@@ -28,6 +28,7 @@ def main(
     from pipeline.base.provenance import machine
     from pipeline.base.text import strict_json
 
+    library("dvc", "dvc")
     typer.echo(strict_json(machine()).decode())
     here = Path.cwd()
     repository = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)

@@ -1,6 +1,7 @@
 """The four published files as arrays, checked against each other and against what download said they are."""
 
 import collections
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from pipeline.base.arrays import Array, Rows
 from pipeline.base.errors import PipelineError
 from pipeline.base.paths import opened
 from pipeline.base.provenance import sha256
-from pipeline.base.schema import DataSet, read_json
+from pipeline.base.schema import Downloaded, read_json
 from pipeline.datasets.arrays import BLOCK, Split, Unread, normalize, one_hot
 from pipeline.datasets.features import features
 from pipeline.datasets.idx import read_rows
@@ -73,9 +74,9 @@ def open_raw(folder: Path) -> tuple[dict[str, Any], dict[str, Unread]]:
     splits = {}
     for name in ("train", "test"):
         images, labels = (folder / about["files"][f"{name}_{part}"]["name"] for part in ("images", "labels"))
-        found = read_rows(images), read_rows(labels)
+        found = read_rows(images), read_rows(labels).each(first_column)
         require_form(*found, images, labels, tuple(about["image_shape"]))
-        splits[name] = Unread(found[0], found[1].whole())
+        splits[name] = Unread(found[0].each(lambda block: upright(block, about)), found[1].whole())
         require_contents(splits[name], images, labels, len(about["class_names"]))
     for file in about["files"].values():
         path, expected = folder / file["name"], file["sha256"]
@@ -88,11 +89,21 @@ def open_raw(folder: Path) -> tuple[dict[str, Any], dict[str, Unread]]:
     return about, splits
 
 
+def upright(images: Array, about: Mapping[str, Any]) -> Array:
+    """Images (N, Y, X) as a person sees them: EMNIST exchanges rows and columns."""
+    return images.swapaxes(1, 2).copy() if about.get("transposed") and images.ndim == 3 else images
+
+
+def first_column(labels: Array) -> Array:
+    """Class indices (N,): QMNIST's labels (N, 8) say more than the class, which comes first."""
+    return labels[:, 0].copy() if labels.ndim == 2 and labels.size else labels
+
+
 def describe(folder: Path) -> dict[str, Any]:
     """What download wrote about the files in `folder`."""
     path = folder / DESCRIPTION
     with opened(path, REMAKE) as file:
-        return read_json(file.read(), path, DataSet, REMAKE)
+        return read_json(file.read(), path, Downloaded, REMAKE)
 
 
 def require_form(found: Rows, named: Rows, images: Path, labels: Path, shape: tuple[int, ...]) -> None:

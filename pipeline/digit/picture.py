@@ -34,6 +34,7 @@ EXPONENTS = np.arange(5)
 DEGREE = 4  # of the surface that light makes of paper
 CELLS = 8  # a side of a final pixel, in which shapes are worked on in black and white
 INK = 0.5 - 1e-6  # more covers a pixel; a half does, whichever way the sums of its shares were rounded
+LUMINANCE = np.array([299, 587, 114])  # of red, green and blue, in thousandths, so that sums are exact (ITU-R BT.601)
 THIN = 0.9  # times the data set's stroke: a thinner pen is made that thick
 
 
@@ -256,3 +257,31 @@ def area(length: int, start: float, stop: float, cells: int) -> Array:
     pixels = np.arange(length)
     overlap: Array = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
     return overlap.clip(0) * (cells / (stop - start))
+
+
+def as_it_is(content: bytes, name: str, shape: tuple[int, int]) -> Array:
+    """An encoded picture in grey, uint8 0-255 of `shape`, for a data set whose pictures are not framed.
+
+    Raises PipelineError, beginning with `name`, where it is no picture, damaged or too large.
+    """
+    return fitted(grey(content, name), shape)
+
+
+def grey(content: bytes, name: str) -> Array:
+    """The luminance (Y, X), 0-255, of an encoded picture. Raises what `read_picture` does."""
+    luminance: Array = read_picture(content, name) @ LUMINANCE / LUMINANCE.sum()
+    return luminance
+
+
+def fitted(picture: Array, shape: tuple[int, int]) -> Array:
+    """`picture` (Y, X) scaled to fit `shape` at unchanged proportions and centred: uint8 0-255.
+
+    What is beyond the picture has the median grey of its border.
+    """
+    border = float(np.median(np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])))
+    step = max(length / cells for length, cells in zip(picture.shape, shape, strict=True))
+    rows, columns = (
+        ((length - cells * step) / 2, (length + cells * step) / 2)
+        for length, cells in zip(picture.shape, shape, strict=True)
+    )
+    return np.floor(resize(picture - border, rows, columns, step) + border + 0.5 + 1e-6).astype(np.uint8)

@@ -39,6 +39,7 @@ def page(
     net, data = about["net"], about["data"]
     count = sum(array.size for array in weights.values())
     crops = answers.headline.get("crops_accuracy")
+    no_pad = without_pad(count, data)
     parts = {
         "title": escape(f"{data['title']}, read by a neural net"),
         "lead": escape(lead(answers, data["title"])),
@@ -62,8 +63,8 @@ def page(
         "settings": rows(made.settings(about)),
         "provenance": rows(made.provenance(about)),
         "commands": escape("\n".join(made.commands(about))),
-        "pad": pad(answers.names) if count <= MOST_WEIGHTS else too_large(count),
-        "net": script(embedded(weights, about, subspaces)) if count <= MOST_WEIGHTS else "null",
+        "pad": no_pad or pad(answers.names),
+        "net": "null" if no_pad else script(embedded(weights, about, subspaces)),
         "style": template("page.css"),
         "script": template("pad.js") + template("page.js"),
     }
@@ -184,12 +185,16 @@ def pad_rows(names: Sequence[str]) -> str:
     return "".join(f'<tr><th scope="row">{escape(name)}</th>{bar}</tr>' for name in names)
 
 
-def too_large(count: int) -> str:
-    """Why there is no pad."""
-    return (
-        f"<p>The pad is left out: this net has {count:,} weights, and a page under 2 MB has room for {MOST_WEIGHTS:,}. "
-        "<code>pipeline predict picture.png</code> asks it about a picture.</p>"
-    )
+def without_pad(count: int, data: Mapping[str, Any]) -> str:
+    """Why there is no pad for a net of so many weights, trained on `data`; nothing if there is one."""
+    if data["framing"] is None:
+        why = "the pictures of this data set are not drawings, scaled and centred as in MNIST"
+    elif count > MOST_WEIGHTS:
+        why = f"this net has {count:,} weights, and a page under 2 MB has room for {MOST_WEIGHTS:,}"
+    else:
+        return ""
+    asked = "<code>pipeline predict picture.png</code> asks the net about a picture."
+    return f"<p>The pad is left out: {why}. {asked}</p>"
 
 
 def embedded(

@@ -3,22 +3,25 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
-from pydantic import AfterValidator, Field, GetCoreSchemaHandler, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, GetCoreSchemaHandler, field_validator, model_validator
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_before_validator_function
 
-from pipeline.base.words import Choice, alternatives, pattern, read, safe, sample
+from pipeline.base.words import Choice, pattern, ranged, read, safe, sample
 from pipeline.nn.gradients import GRADIENTS
 from pipeline.nn.initializers import INITIALIZERS
 from pipeline.nn.layers import LAYERS
 from pipeline.nn.losses import LOSSES
-from pipeline.params import Section
+from pipeline.params import Section, rule
 from pipeline.training.augment import AUGMENTATIONS
 from pipeline.training.averages import AVERAGES
 from pipeline.training.optimizers import OPTIMIZERS
 from pipeline.training.schedules import SCHEDULES
 
 WITH_WEIGHTS = ("affine", "conv")
+ONE_BARE = (
+    "end the list with affine without a number (it gets one output a class), and give every earlier affine a number."
+)
 NETS = "layers, as in [affine 50, sigmoid, affine] or [conv 3 3, relu, max_pool 2, affine]"
 
 
@@ -38,13 +41,17 @@ class Words(NamedTuple):
         return no_info_before_validator_function(self.check, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
-        about = f"{self.about}: {alternatives(self.choices)}"
+        about = f"{self.about}: {ranged(self.choices)}"
         examples = [sample(word, choice) for word, choice in self.choices.items()]
         return {"type": "string", "pattern": pattern(self.choices), "examples": examples, "description": about}
 
 
 class Train(Section):
     """Stage 3: the net and how it is trained."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rule("gradient", "backprop", "arithmetic", "float64", "other gradients need float64.")
+    )
 
     gone: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(("model", "hidden", "activation", "filters", "kernel", "pool"), NETS),
@@ -55,7 +62,10 @@ class Train(Section):
     }
 
     layers: list[Annotated[str, Words(LAYERS, "a layer")]] = Field(
-        min_length=1, max_length=100, description="the net, from input to output; a bare affine: one output a class"
+        min_length=1,
+        max_length=100,
+        description="the net, from input to output; the last affine is bare: one output a class",
+        json_schema_extra={"contains": {"const": "affine"}, "maxContains": 1, "errorMessage": ONE_BARE},
     )
     initializer: Annotated[str, Words(INITIALIZERS, "how the weights start; biases start at 0")]
     loss: Annotated[str, Words(LOSSES, "what training makes small")]
@@ -66,7 +76,13 @@ class Train(Section):
     schedule: Annotated[str, Words(SCHEDULES, "how the learning rate changes")]
     weight_decay: Annotated[float, AfterValidator(safe)] = Field(ge=0, lt=1, description="pull of weights towards 0")
     augment: list[Annotated[str, Words(AUGMENTATIONS, "a random distortion")]] = Field(
-        max_length=10, description="random distortions of the training images, each at most once"
+        max_length=10,
+        description="random distortions of the training images, each at most once",
+        json_schema_extra={
+            "allOf": [
+                {"contains": {"pattern": f"^{word} "}, "minContains": 0, "maxContains": 1} for word in AUGMENTATIONS
+            ]
+        },
     )
     average: Annotated[str, Words(AVERAGES, "which weights are kept: the last ones or an average")]
     batch_size: int = Field(ge=1, le=1_000_000, description="images a step")
@@ -85,10 +101,7 @@ class Train(Section):
         """Only the last layer with weights is a bare affine."""
         bare = [text == "affine" for text in layers if text.partition(" ")[0] in WITH_WEIGHTS]
         if bare != [False] * (len(bare) - 1) + [True]:
-            raise ValueError(
-                "end the list with affine without a number (it gets one output a class), "
-                "and give every earlier affine a number."
-            )
+            raise ValueError(ONE_BARE)
         return layers
 
     @field_validator("augment")
