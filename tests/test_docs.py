@@ -6,14 +6,22 @@ import shlex
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 from clone import ROOT, Clone
+from figures import flow, graph
+from nets import a_file, a_net
 from recipe import recorded, settings
 from results import with_table
 
+from pipeline.model import load_model
+
 README = (ROOT / "README.md").read_text("utf-8")
+GUIDES = ROOT / "docs/guides.md"
+READING = (ROOT / "docs/reading.md").read_text("utf-8")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*/*.md")])
 
 
@@ -65,8 +73,8 @@ def test_the_commands_of_a_page_run_in_order_on_the_digits(page: Path, tmp_path:
         shell(clone, "\n".join(re.findall(r"^\$ ((?:.*\\\n)*.*)$", block, re.MULTILINE)))
 
 
-def test_the_error_in_the_readme_is_the_one_that_is_shown(tmp_path: Path) -> None:
-    (block,) = [block for block in blocks(ROOT / "README.md", "") if block.startswith("$ ")]
+def test_the_error_in_the_guides_is_the_one_that_is_shown(tmp_path: Path) -> None:
+    (block,) = [block for block in blocks(GUIDES, "") if block.startswith("$ ")]
     command, answer = block.removeprefix("$ ").split("\n", 1)
     run = [sys.executable, *shlex.split(command)[1:]]
     done = subprocess.run([*run, "--params", ROOT / "params.yaml"], cwd=tmp_path, capture_output=True, text=True)
@@ -103,17 +111,49 @@ def test_the_results_in_the_readme_are_those_that_were_measured() -> None:
     assert with_table(README, rows) == README
 
 
-def test_the_speeds_in_the_readme_are_those_that_were_measured() -> None:
+def test_the_speeds_that_are_shown_are_those_that_were_measured() -> None:
     lines = (ROOT / "docs/bench.csv").read_text("utf-8").splitlines()
     times = {(row["work"], row["contender"]): row for row in csv.DictReader(line for line in lines if line[0] != "#")}
-    (header,) = re.findall(r"^\| Work \| ours \| (.*) \|$", README, re.MULTILINE)
+    page = (ROOT / "docs/speed.md").read_text("utf-8")
+    (header,) = re.findall(r"^\| Work \| ours \| (.*) \|$", page, re.MULTILINE)
     works = [work for work, contender in times if contender == "JAX scan"]
     assert len(works) == 4
     for work in works:
         ours = float(times[work, "ours"]["microseconds a step"])
         factors = [times.get((work, contender)) for contender in header.split(" | ")]
         cells = [f"{float(row['times ours']):.2f}×" if row else "–" for row in factors]
-        assert f"| {work} | **{ours:,.0f} µs** | {' | '.join(cells)} |" in README
+        assert f"| {work} | **{ours:,.0f} µs** | {' | '.join(cells)} |" in page
+
+
+def test_the_ten_files_of_the_reading_path_can_be_read_in_an_evening() -> None:
+    files = re.findall(r"^\| \d+ \| \[(.*)\]\(\.\./\1\) \|", READING, re.MULTILINE)
+    assert len(files) == 10
+    assert sum(len((ROOT / file).read_text("utf-8").splitlines()) for file in files) <= 1500
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"`(pipeline(?:\.\w+){3})`", READING))))
+def test_a_function_that_the_reading_path_names_exists(name: str) -> None:
+    module, _, function = name.rpartition(".")
+    assert callable(getattr(import_module(module), function))
+
+
+def test_the_four_lines_of_numpy_answer_as_the_model_does(tmp_path: Path) -> None:
+    weights, about = a_net(["affine 12", "sigmoid", "affine"], (8, 8))
+    images = np.random.default_rng(0).random((20, 64), dtype=np.float32)
+    for folder in ("model", "processed"):
+        (tmp_path / "data" / folder).mkdir(parents=True)
+    np.savez(tmp_path / "data/processed/dataset.npz", test_images=images)
+    model = load_model(a_file(tmp_path / "data/model/weights.npz", weights, about))
+    (recipe,) = [block for block in blocks(GUIDES, "python") if "weights.npz" in block]
+    done = subprocess.run([sys.executable, "-c", recipe], cwd=tmp_path, capture_output=True, text=True, check=True)
+    expected = model.logits(images, 20).argmax(axis=1)[:10]
+    assert len(set(expected.tolist())) > 1
+    assert done.stdout == f"{expected}\n"
+
+
+@pytest.mark.slow
+def test_the_picture_of_the_flow_is_that_of_dvc_yaml() -> None:
+    assert (ROOT / "docs/flow.svg").read_text("utf-8") == flow(graph())
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
