@@ -1,4 +1,4 @@
-"""The one type that every room passes around."""
+"""The type of all arrays in this package."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The one exception a user is meant to see, and the one place that prints it."""
+"""The exception for what a user can correct, and the only place that prints it."""
 
 import contextlib
 import functools
@@ -14,11 +14,11 @@ HALF = 2000  # letters shown of the start and of the end of an error: what was f
 
 
 class PipelineError(Exception):
-    """Something the user can mend: the message is one line of expected, found, where, what to do."""
+    """What the user can correct: the message is one line of expected, found, where, what to do."""
 
 
 def printable(text: str) -> str:
-    r"""`text` without what controls a terminal: control codes, and bytes that are no UTF-8, become \x1b and \udce9."""
+    r"""`text` with escapes such as \x1b and \udce9 for control codes and for bytes that are not UTF-8."""
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
@@ -29,7 +29,7 @@ def one_line(error: object) -> str:
 
 
 def open_streams() -> None:
-    """Replace each closed standard stream by an empty one: the next file opened would get its number."""
+    """Replace each closed standard stream by an empty one: otherwise the next file opened gets its number."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, closefd=False))
@@ -51,10 +51,10 @@ def release_streams() -> None:
 
 
 def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Make a command print what a user can mend as one line on stderr and exit with code 1.
+    """Make a command print what a user can correct as one line on stderr, and exit with code 1.
 
-    Stopped by a signal, it says so and exits with 128 plus the signal's number. Where nobody reads its stdout, it ends
-    silently.
+    A command that a signal stops says so, and exits with 128 plus the number of the signal. If nobody reads its stdout,
+    it ends without a word.
     """
 
     @functools.wraps(command)

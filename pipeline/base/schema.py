@@ -37,7 +37,7 @@ Layout = Literal["flat", "image"]
 
 
 class Part(BaseModel):
-    """Nothing unknown, nothing converted, no infinities."""
+    """A checked part of a description: no unknown keys, no conversions, no infinities."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
@@ -63,7 +63,7 @@ class DataSet(Part):
 
     @model_validator(mode="after")
     def names_differ(self) -> Self:
-        """Two classes of one name could not be told apart in any answer."""
+        """An answer could not tell two classes of one name apart."""
         if len(set(self.class_names)) < len(self.class_names):
             raise ValueError("class_names must differ")
         return self
