@@ -13,7 +13,7 @@ from pipeline.nn.random import Stream
 
 # separate streams: a new batch size leaves the first weights alone
 WEIGHTS_STREAM, BATCHES_STREAM, DROPOUT_STREAM, AUGMENT_STREAM = 0, 1, 2, 3
-BLOCK = 128  # steps taken at once at most, so that progress shows and a signal is heeded
+BLOCK = 128  # most steps between two looks at progress and signals
 
 
 class Plan(NamedTuple):
@@ -58,9 +58,9 @@ class Plan(NamedTuple):
                 first += len(batches)
 
     def numbers(self, batches: Array, done: int) -> Array:
-        """A number (m, B) for each image of batches after `done` iterations: of the image in its epoch, or of the draw.
+        """A number (m, B) for each image in the batches after `done` iterations; none comes twice in a training.
 
-        Random numbers that depend on it alone are the same however the batches are cut, and never used twice.
+        Random numbers that depend only on it do not depend on how the batches are cut.
         """
         if self.sampling == "shuffle":
             return batches + done // self.per_epoch * self.images
