@@ -1,4 +1,4 @@
-"""The schema of params.yaml: every parameter with its type, range and meaning, and one clear error a mistake.
+"""The schema of params.yaml: each parameter with its type, range and meaning, and a clear error for each mistake.
 
 Read as DVC reads it (ruamel, YAML 1.2), so that a value means the same here and in dvc.lock.
 Section train is in pipeline.training.settings: a stage reads its own section alone.
@@ -102,7 +102,7 @@ def load_params(path: Path, overrides: Iterable[str] | None, section: type[S]) -
     try:
         return section.model_validate(tree[name])
     except ValidationError as error:
-        # what is unknown first: a misspelt key is missing, too
+        # unknown keys first: a misspelt key is also missing
         first, *others = sorted(error.errors(), key=lambda one: one["type"] not in ("extra_forbidden", "invalid_key"))
         more = f" ({len(others)} more to mend after that.)" if others else ""
         override = overridden.get(first["loc"][0], "") if first["loc"] else ""
@@ -203,6 +203,6 @@ def explain(error: ErrorDetails, section: type[Section]) -> str:
 
 
 def is_unknown(key: str, known: Iterable[str]) -> str:
-    """That the last part of `key` is none of `known`, and the nearest that is, or all of them."""
+    """The message that the last part of `key` is unknown, with the nearest of `known`, or all of them."""
     all_known = f"known are {listed('and', [*known])}."
     return f"{key} is unknown; {did_you_mean(key.rpartition('.')[2], known).strip() or all_known}"
