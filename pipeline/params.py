@@ -61,7 +61,7 @@ class Convert(Section):
     def features_are_fractions(self) -> "Convert":
         """Features other than pixels have no form in whole numbers."""
         if self.features != "pixels" and not self.normalize:
-            raise ValueError(f"normalize is false, but features {self.features} are no whole numbers; make it true.")
+            raise ValueError(f"normalize is false, but features {self.features} are not whole numbers; make it true.")
         return self
 
 
@@ -93,7 +93,7 @@ def load_params(path: Path, overrides: Iterable[str] | None, section: type[S]) -
         overridden[keys[0]] = override
         if other in SECTIONS and other != name:
             raise PipelineError(
-                f"-S {override}: {name} reads section {name} alone; it is python -m pipeline.{other} that takes this."
+                f"-S {override}: {name} reads only section {name}; give this to python -m pipeline.{other}."
             )
     if unknown := [str(key) for key in tree if key not in SECTIONS]:
         raise PipelineError(f"{path}: {is_unknown(unknown[0], SECTIONS)}")
@@ -104,7 +104,7 @@ def load_params(path: Path, overrides: Iterable[str] | None, section: type[S]) -
     except ValidationError as error:
         # unknown keys first: a misspelt key is also missing
         first, *others = sorted(error.errors(), key=lambda one: one["type"] not in ("extra_forbidden", "invalid_key"))
-        more = f" ({len(others)} more to mend after that.)" if others else ""
+        more = f" ({len(others)} more to correct after that.)" if others else ""
         override = overridden.get(first["loc"][0], "") if first["loc"] else ""
         raise PipelineError(f"{f'-S {override}' if override else path}: {explain(first, section)}{more}") from None
 

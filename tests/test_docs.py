@@ -9,15 +9,11 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-import numpy as np
 import pytest
 from clone import ROOT, Clone
 from figures import flow, graph
-from nets import a_file, a_net
 from recipe import recorded, settings
 from results import with_table
-
-from pipeline.model import load_model
 
 README = (ROOT / "README.md").read_text("utf-8")
 GUIDES = ROOT / "docs/guides.md"
@@ -135,20 +131,6 @@ def test_the_ten_files_of_the_reading_path_can_be_read_in_an_evening() -> None:
 def test_a_function_that_the_reading_path_names_exists(name: str) -> None:
     module, _, function = name.rpartition(".")
     assert callable(getattr(import_module(module), function))
-
-
-def test_the_four_lines_of_numpy_answer_as_the_model_does(tmp_path: Path) -> None:
-    weights, about = a_net(["affine 12", "sigmoid", "affine"], (8, 8))
-    images = np.random.default_rng(0).random((20, 64), dtype=np.float32)
-    for folder in ("model", "processed"):
-        (tmp_path / "data" / folder).mkdir(parents=True)
-    np.savez(tmp_path / "data/processed/dataset.npz", test_images=images)
-    model = load_model(a_file(tmp_path / "data/model/weights.npz", weights, about))
-    (recipe,) = [block for block in blocks(GUIDES, "python") if "weights.npz" in block]
-    done = subprocess.run([sys.executable, "-c", recipe], cwd=tmp_path, capture_output=True, text=True, check=True)
-    expected = model.logits(images, 20).argmax(axis=1)[:10]
-    assert len(set(expected.tolist())) > 1
-    assert done.stdout == f"{expected}\n"
 
 
 @pytest.mark.slow

@@ -78,14 +78,14 @@ def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
                 raise  # not from the operating system: a bug, so keep the traceback
             reason = os.strerror(error.errno) if error.errno else error
             where = f" ({one_line(error.filename)})" if error.filename else ""
-            sys.exit(f"error: {reason}{where}; mend that and run it again.")
+            sys.exit(f"error: {reason}{where}; correct that and run it again.")
         except RuntimeError as error:
             if "start new thread" not in str(error):
                 raise
             sys.exit(f"error: {error}; end other processes or raise the limit (ulimit -u), and run it again.")
         except MemoryError as error:
             asked = f" ({error})" if str(error) else ""
-            sys.exit(f"error: out of memory{asked}; ask for less or find more and run it again.")
+            sys.exit(f"error: out of memory{asked}; ask for less, or free some memory, and run it again.")
         finally:
             release_streams()
 

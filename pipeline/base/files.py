@@ -74,7 +74,7 @@ def _require_replaceable(path: Path) -> None:
     # a link into /proc, as /dev/stdout is, belongs to the system even where it leads to a file
     system = path.is_symlink() and path.readlink().is_relative_to("/proc")
     if system or (path.exists() and not path.is_file() and not path.is_dir()):
-        raise PipelineError(f"{path} is no regular file, and is not replaced by one; choose another name.")
+        raise PipelineError(f"{path} is not a regular file, and is not replaced by one; choose another name.")
 
 
 def _create_beside(path: Path) -> tuple[int, Path]:

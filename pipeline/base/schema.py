@@ -155,7 +155,7 @@ def read_json(content: str | bytes, where: Path, model: type[BaseModel], remake:
     except ValidationError as error:
         raise PipelineError(f"{where}: what it says of itself does not fit: {misfit(error)}; {remake}.") from None
     except (ValueError, RecursionError) as error:
-        raise PipelineError(f"{where}: what it says of itself is no JSON: {error}; {remake}.") from None
+        raise PipelineError(f"{where}: what it says of itself is not JSON: {error}; {remake}.") from None
     return dict(tree)
 
 
