@@ -55,7 +55,7 @@ D38 | sound gzip of other data | refused by SHA-256
 D39 | Content-Encoding: gzip on a file that is one | the file as published, still packed
 D40 | compressed once more on the way | unpacked once, within bounds, or refused
 D41 | a Content-Encoding that lies | right bytes or refusal
-D42 | the header never comes | stopped in time; stderr says what it waits for; this mirror is asked last for the next file
+D42 | the header never comes | stopped in time; stderr says what it waits for; asked last for the next file
 D43 | the body stalls | stopped in time
 D44 | a byte now and then | stopped when the total time is over or the speed is too low
 D45 | connection reset at any point | asked again
