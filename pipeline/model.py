@@ -45,7 +45,7 @@ class Classifier(NamedTuple):
         return float(self.about.get(JUDGING, {}).get("temperature", 1.0))
 
     def logits(self, images: Array, batch: int) -> Array:
-        """(N, K) of images (N, ...), so many at a time. Raises PipelineError where they do not fit the net."""
+        """Logits (N, K) of images (N, ...), `batch` at a time. Raises PipelineError where they do not fit the net."""
         described = self.about["net"]
         shape = tuple(described["input_shape"])
         if np.prod(images.shape[1:]) != np.prod(shape):
@@ -115,7 +115,7 @@ class Classifier(NamedTuple):
 
 
 def added(parts: Iterable[Array]) -> Array:
-    """Their sum, from the first to the last: the same bits everywhere."""
+    """The sum of the parts, added in their order: the same bits everywhere."""
     total: Array = reduce(add, parts)
     return total
 

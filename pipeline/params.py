@@ -1,4 +1,4 @@
-"""The schema of params.yaml: every parameter with its type, range and meaning, and one clear error a mistake.
+"""The schema of params.yaml: each parameter with its type, range and meaning, and a clear error for each mistake.
 
 Read as DVC reads it (ruamel, YAML 1.2), so that a value means the same here and in dvc.lock.
 Section train is in pipeline.training.settings: a stage reads its own section alone.
@@ -96,7 +96,7 @@ class Convert(Section):
     def features_are_fractions(self) -> "Convert":
         """Features other than pixels have no form in whole numbers."""
         if self.features != "pixels" and not self.normalize:
-            raise ValueError(f"normalize is false, but features {self.features} are no whole numbers; make it true.")
+            raise ValueError(f"normalize is false, but features {self.features} are not whole numbers; make it true.")
         return self
 
 
@@ -128,7 +128,7 @@ def load_params(path: Path, overrides: Iterable[str] | None, section: type[S]) -
         overridden[keys[0]] = override
         if other in SECTIONS and other != name:
             raise PipelineError(
-                f"-S {override}: {name} reads section {name} alone; it is python -m pipeline.{other} that takes this."
+                f"-S {override}: {name} reads only section {name}; give this to python -m pipeline.{other}."
             )
     if unknown := [str(key) for key in tree if key not in SECTIONS]:
         raise PipelineError(f"{path}: {is_unknown(unknown[0], SECTIONS)}")
@@ -137,9 +137,9 @@ def load_params(path: Path, overrides: Iterable[str] | None, section: type[S]) -
     try:
         return section.model_validate(tree[name])
     except ValidationError as error:
-        # what is unknown first: a misspelt key is missing, too
+        # unknown keys first: a misspelt key is also missing
         first, *others = sorted(error.errors(), key=lambda one: one["type"] not in ("extra_forbidden", "invalid_key"))
-        more = f" ({len(others)} more to mend after that.)" if others else ""
+        more = f" ({len(others)} more to correct after that.)" if others else ""
         override = overridden.get(first["loc"][0], "") if first["loc"] else ""
         raise PipelineError(f"{f'-S {override}' if override else path}: {explain(first, section)}{more}") from None
 
@@ -240,6 +240,6 @@ def explain(error: ErrorDetails, section: type[Section]) -> str:
 
 
 def is_unknown(key: str, known: Iterable[str]) -> str:
-    """That the last part of `key` is none of `known`, and the nearest that is, or all of them."""
+    """The message that the last part of `key` is unknown, with the nearest of `known`, or all of them."""
     all_known = f"known are {listed('and', [*known])}."
     return f"{key} is unknown; {did_you_mean(key.rpartition('.')[2], known).strip() or all_known}"

@@ -127,7 +127,7 @@ BROKEN = {
     "empty": ("params.yaml", "", "NoneType, not sections"),
     "scalar": ("params.yaml", "1", "int, not sections"),
     "latin": ("params.yaml", "train: {name: \udce9}\n", "is not UTF-8"),
-    "json": ("data/evaluation/metrics.json", "<<<<<<< HEAD\n", "is no JSON"),
+    "json": ("data/evaluation/metrics.json", "<<<<<<< HEAD\n", "is not JSON"),
     "metrics": ("data/evaluation/metrics.json", "{}", "accuracy: Field required"),
     "curve": ("data/model/accuracy.csv", "epoch\n1\n", "no column held_out"),
     "share": ("data/model/accuracy.csv", "epoch,held_out\n1,94.5\n", "not from 0 to 1"),

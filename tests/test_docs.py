@@ -6,16 +6,20 @@ import shlex
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from clone import ROOT, Clone
+from figures import flow, graph
 from recipe import recorded, settings
 from results import with_table
 
 from pipeline.datasets.raw import load_raw
 
 README = (ROOT / "README.md").read_text("utf-8")
+GUIDES = ROOT / "docs/guides.md"
+READING = (ROOT / "docs/reading.md").read_text("utf-8")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*/*.md")])
 
 
@@ -85,8 +89,8 @@ def test_the_arrays_of_the_guide_become_a_data_set(tmp_path: Path, monkeypatch: 
     assert load_raw(Path("data/raw"))[1]["test"].images.shape == (100, 12, 16)
 
 
-def test_the_error_in_the_readme_is_the_one_that_is_shown(tmp_path: Path) -> None:
-    (block,) = [block for block in blocks(ROOT / "README.md", "") if block.startswith("$ ")]
+def test_the_error_in_the_guides_is_the_one_that_is_shown(tmp_path: Path) -> None:
+    (block,) = [block for block in blocks(GUIDES, "") if block.startswith("$ ")]
     command, answer = block.removeprefix("$ ").split("\n", 1)
     run = [sys.executable, *shlex.split(command)[1:]]
     done = subprocess.run([*run, "--params", ROOT / "params.yaml"], cwd=tmp_path, capture_output=True, text=True)
@@ -123,17 +127,35 @@ def test_the_results_in_the_readme_are_those_that_were_measured() -> None:
     assert with_table(README, rows) == README
 
 
-def test_the_speeds_in_the_readme_are_those_that_were_measured() -> None:
+def test_the_speeds_that_are_shown_are_those_that_were_measured() -> None:
     lines = (ROOT / "docs/bench.csv").read_text("utf-8").splitlines()
     times = {(row["work"], row["contender"]): row for row in csv.DictReader(line for line in lines if line[0] != "#")}
-    (header,) = re.findall(r"^\| Work \| ours \| (.*) \|$", README, re.MULTILINE)
+    page = (ROOT / "docs/speed.md").read_text("utf-8")
+    (header,) = re.findall(r"^\| Work \| ours \| (.*) \|$", page, re.MULTILINE)
     works = [work for work, contender in times if contender == "JAX scan"]
     assert len(works) == 4
     for work in works:
         ours = float(times[work, "ours"]["microseconds a step"])
         factors = [times.get((work, contender)) for contender in header.split(" | ")]
         cells = [f"{float(row['times ours']):.2f}×" if row else "–" for row in factors]
-        assert f"| {work} | **{ours:,.0f} µs** | {' | '.join(cells)} |" in README
+        assert f"| {work} | **{ours:,.0f} µs** | {' | '.join(cells)} |" in page
+
+
+def test_the_ten_files_of_the_reading_path_can_be_read_in_an_evening() -> None:
+    files = re.findall(r"^\| \d+ \| \[(.*)\]\(\.\./\1\) \|", READING, re.MULTILINE)
+    assert len(files) == 10
+    assert sum(len((ROOT / file).read_text("utf-8").splitlines()) for file in files) <= 1500
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"`(pipeline(?:\.\w+){3})`", READING))))
+def test_a_function_that_the_reading_path_names_exists(name: str) -> None:
+    module, _, function = name.rpartition(".")
+    assert callable(getattr(import_module(module), function))
+
+
+@pytest.mark.slow
+def test_the_picture_of_the_flow_is_that_of_dvc_yaml() -> None:
+    assert (ROOT / "docs/flow.svg").read_text("utf-8") == flow(graph())
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")

@@ -29,10 +29,10 @@ command()
 
 TOLD = {
     PipelineError("a\nb\x1b[2Jc\u202ed\udce9é"): r"error: a b\x1b[2Jc\u202ed\udce9é",
-    OSError(errno.EACCES, "", "a\x1b[2J"): r"error: Permission denied (a\x1b[2J); mend that",
-    OSError(errno.ENOSPC, "", "x.npz"): "error: No space left on device (x.npz); mend that and run it again.",
-    OSError(errno.EIO, ""): "error: Input/output error; mend that and run it again.",
-    io.UnsupportedOperation("not seekable"): "error: not seekable; mend that",
+    OSError(errno.EACCES, "", "a\x1b[2J"): r"error: Permission denied (a\x1b[2J); correct that",
+    OSError(errno.ENOSPC, "", "x.npz"): "error: No space left on device (x.npz); correct that and run it again.",
+    OSError(errno.EIO, ""): "error: Input/output error; correct that and run it again.",
+    io.UnsupportedOperation("not seekable"): "error: not seekable; correct that",
     MemoryError("Unable to allocate 9 GiB"): "error: out of memory (Unable to allocate 9 GiB); ask for less",
     RuntimeError("can't start new thread"): "error: can't start new thread; end other processes",
     MemoryError(): "error: out of memory; ask for less",
@@ -120,7 +120,7 @@ def test_an_error_that_nobody_reads_keeps_its_exit_code(unread):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_an_output_without_room_is_one_line():
     with open("/dev/full", "w") as full:
-        assert ended(stdout=full) == (1, "", "error: No space left on device; mend that and run it again.\n")
+        assert ended(stdout=full) == (1, "", "error: No space left on device; correct that and run it again.\n")
 
 
 @pytest.mark.parametrize("error", [KeyError("bug"), OSError("bug"), RuntimeError("bug"), ValueError("bug")], ids=repr)

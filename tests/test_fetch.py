@@ -226,7 +226,7 @@ def test_D70_a_folder_in_place_of_the_target(server, folder, patience):
 def test_D70_a_pipe_in_place_of_the_target(server, folder, patience):
     folder.mkdir()
     os.mkfifo(folder / FILE.name)
-    with pytest.raises(PipelineError, match="is no regular file"):
+    with pytest.raises(PipelineError, match="is not a regular file"):
         fetch(FILE, folder, [server.mirror(reply(GOOD))], patience)
     assert (folder / FILE.name).is_fifo()
 

@@ -128,7 +128,7 @@ reports_errors(lambda: write_npz(Path({str(path)!r}), arrays))()
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr == f"error: File too large ({path}); mend that and run it again.\n"
+    assert done.stderr == f"error: File too large ({path}); correct that and run it again.\n"
     assert contents(path.parent) == {"file": b"old"}
 
 
@@ -228,7 +228,7 @@ def test_only_a_file_is_replaced_by_a_file(make, path):
     make(path)
     before = path.lstat()
     with pytest.raises(
-        PipelineError, match=r"file is no regular file, and is not replaced by one; choose another name"
+        PipelineError, match=r"file is not a regular file, and is not replaced by one; choose another name"
     ):
         write_bytes(path, b"new")
     assert path.lstat() == before

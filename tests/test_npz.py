@@ -322,5 +322,5 @@ def test_any_member_is_an_array_or_refused(path, header, body):
 
 @pytest.mark.parametrize("path", ["/dev/zero", "/dev/null", "/"])
 def test_what_is_no_regular_file_is_not_read(path):
-    with pytest.raises(PipelineError, match="is no regular file; make it again"):
+    with pytest.raises(PipelineError, match="is not a regular file; make it again"):
         read_npz(Path(path))

@@ -212,7 +212,7 @@ def test_P1_an_unknown_override_is_refused_with_the_nearest_name(tmp_path):
 
 
 def test_an_override_for_another_stage_is_refused_rather_than_ignored():
-    with pytest.raises(PipelineError, match=r"train reads section train alone; it is python -m pipeline\.convert that"):
+    with pytest.raises(PipelineError, match=r"only section train; give this to python -m pipeline\.convert"):
         load_params(PARAMS[0], ["convert.layout=image"], Train)
 
 
@@ -432,7 +432,7 @@ def test_P11_a_missing_file_says_how_to_name_one(tmp_path):
 
 
 def test_P11_a_folder_is_refused(tmp_path):
-    with pytest.raises(PipelineError, match="is no regular file; run in"):
+    with pytest.raises(PipelineError, match="is not a regular file; run in"):
         load(path=tmp_path)
 
 

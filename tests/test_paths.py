@@ -43,7 +43,7 @@ def make(kind: str, path: Path) -> None:
 def test_what_is_no_regular_file_is_refused_without_being_opened(tmp_path, monkeypatch, kind, reader):
     monkeypatch.chdir(tmp_path)
     make(kind, tmp_path / "x")
-    with pytest.raises(PipelineError, match="is no regular file; "):
+    with pytest.raises(PipelineError, match="is not a regular file; "):
         READERS[reader](tmp_path / "x")
 
 

@@ -120,7 +120,7 @@ def test_an_override_of_another_stages_section_is_refused(finished: Path) -> Non
         [*command("train"), "-S", "convert.layout=image"], cwd=finished, capture_output=True, text=True
     )
     assert done.returncode == 1
-    assert "train reads section train alone; it is python -m pipeline.convert that takes this." in done.stderr
+    assert "train reads only section train; give this to python -m pipeline.convert." in done.stderr
 
 
 def test_another_params_file_can_be_named(copy: Path) -> None:

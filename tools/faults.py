@@ -41,7 +41,7 @@ D24 | status 200 and nothing | refused by its size
 D25 | HTTP 204 | next mirror
 D26 | HTTP 206 that nobody asked for | next mirror
 D27 | HTTP 102 or 103 first; unheard-of statuses | the right bytes or the next mirror
-D28 | an endless body | left at the first byte too many
+D28 | an endless body | stopped at the first byte too many
 D29 | a header of 70 kB; garbage | next mirror
 D30 | body cut short, with Content-Length | asked again
 D31 | body cut short, without Content-Length | asked again
@@ -55,15 +55,15 @@ D38 | sound gzip of other data | refused by SHA-256
 D39 | Content-Encoding: gzip on a file that is one | the file as published, still packed
 D40 | compressed once more on the way | unpacked once, within bounds, or refused
 D41 | a Content-Encoding that lies | right bytes or refusal
-D42 | the header never comes | left in time; stderr says what is waited for; asked last for the next file
-D43 | the body stalls | left in time
-D44 | a byte now and then | left when the total time or the least speed says so
+D42 | the header never comes | stopped in time; stderr says what it waits for; asked last for the next file
+D43 | the body stalls | stopped in time
+D44 | a byte now and then | stopped when the total time is over or the speed is too low
 D45 | connection reset at any point | asked again
-D46 | resume: a right 206 | nothing is resumed: a file is fetched whole
+D46 | resume: a correct 206 | nothing is resumed: a file is fetched whole
 D47 | resume: 206 from another offset | as D46
 D48 | resume: 206 of another total | as D46
 D49 | resume: 200 instead of 206 | as D46
-D50 | resume: 416 with the whole there | as D46
+D50 | resume: 416 with the whole file there | as D46
 D51 | resume: 416 with too much there | as D46
 D52 | resume: the file changed meanwhile | as D46
 D53 | no space, at any call | one line that names the file; nothing half-written stays; no other mirror is asked
@@ -76,35 +76,35 @@ D59 | SIGKILL at any call | each file absent or whole; the next run heals
 D60 | SIGTERM | as D59; one line, exit code 143, once Python has started
 D61 | SIGINT | as D59; one line, exit code 130, once Python has started
 D62 | several processes at once | each file whole at every moment
-D63 | one killed while it writes | the next run sweeps up
+D63 | one killed while it writes | the next run removes its temporary file
 D64 | a lock that somebody holds | is not waited for
 D65 | locks that do nothing | nothing depends on them
-D66 | temporary files of the dead | swept; other files are not touched
+D66 | temporary files of dead processes | removed; other files are not touched
 D67 | target of zero bytes | fetched again
 D68 | target cut short or too long | fetched again
 D69 | target with a flipped bit | fetched again
 D70 | a folder or a pipe as target | both are left alone and named
 D71 | a symbolic or hard link as target | replaced, never written through
 D72 | a proxy that is dead or garbage, or lacks PySocks | as D1; the proxy is named
-D73 | NO_PROXY | heeded
-D74 | a bundle of authorities that is missing or none | next mirror
+D73 | NO_PROXY | respected
+D74 | a bundle of authorities that is missing or is not one | next mirror
 D75 | passwords and tokens in .netrc or the URL of a mirror or a proxy | sent to no other host, never printed
 D76 | file: or a path as mirror | file: is read, within time and size; a path is refused with advice
 D77 | offline, the files are there | no socket is opened
 D78 | offline, they are not | one line
 D79 | clock in the past or future | makes no difference
-D80 | umask 077 or 000 | heeded
+D80 | umask 077 or 000 | respected
 
 # Convert
 C1 | missing or empty file | refused with the command that makes it
-C2 | gzip cut short, or none | refused, with the place, and what it seems to be
+C2 | gzip cut short, or not gzip | refused, with the place, and what it seems to be
 C3 | gzip with a wrong CRC | refused
 C4 | gzip with a wrong length | refused
 C5 | bytes after the gzip member | refused
 C6 | a second gzip member | refused
 C7 | a gzip bomb | costs no more than the size expected
 C8 | the first two bytes are not zero | refused
-C9 | little-endian | refused, and called so
+C9 | little-endian | refused, and named as such
 C10 | type code unknown, or not bytes | refused
 C11 | 0 or 255 dimensions; images and labels swapped | refused
 C12 | a dimension of 0 | an empty array, refused as images
@@ -127,17 +127,17 @@ T1 | SIGKILL at any call, and at random moments | the model is old or new, and w
 T2 | SIGTERM | the batch is finished, the state saved, exit code 143
 T3 | SIGINT | the same, exit code 130
 T4 | resumed from any checkpoint | the bits of the uninterrupted run: weights, optimizer, batches, curves
-T5 | checkpoint cut, flipped, of another run or shape | passed over for the one before
+T5 | checkpoint cut, flipped, of another run or shape | ignored; the one before is used
 T6 | NaN or infinity in loss, gradient, weights, input | stops; the last good model stays
 T7 | divergence | stops; the last good model stays
 T8 | each parameter at the ends of its range and beyond | inside: taken; outside: one line
 T9 | out of memory | one line
 T10 | no space for checkpoint, model or curves | one line; what was there stays; the next run heals
-T11 | a signal during a long product | heeded after the block it came in
+T11 | a signal during a long product | takes effect after the block in which it came
 T12 | the dvc that started it dies | noticed; saves and stops
 T13 | two trainers in one folder | the second is refused
 T14 | threads, hash seed, locale, time zone, folder, umask | the same bits
-T15 | dataset.npz changes under the run | the run keeps what it read; evaluate refuses the mixture
+T15 | dataset.npz changes during the run | the run keeps what it read; evaluate refuses the mixture
 T16 | the clock jumps back | no difference
 T17 | output closed, no terminal, NO_COLOR, one column | no traceback; the model is the same, or the one before
 T18 | batch larger than the data or not dividing it; one epoch; none | every image counts once; none is refused
@@ -148,7 +148,7 @@ E2 | shapes, types or classes that do not fit | refused
 E3 | a model of other data | refused
 E4 | answers that are not numbers | refused
 E5 | no display, any MPLBACKEND, no writable home, no fonts but matplotlib's, a locale of ASCII | the same pictures
-E6 | no space, or killed between five files | all are published, or none is vouched for
+E6 | no space, or killed between five files | all are published, or metrics.json is missing
 E7 | numbers JSON does not have | refused: metrics.json is strict
 E8 | no images, one class, ties | counted or refused; ties keep the order of the images
 E9 | a second run | the same bytes

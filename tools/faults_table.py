@@ -16,9 +16,9 @@ neither a test nor a reason why it cannot have one.
 
 Whatever happens, five things hold:
 
-1. A file under its final name is complete and verified, or the one that was there before.
+1. A file under its final name is complete and verified, or it is the file that was there before.
 2. A fault is one line on stderr that says what, where, why and what to do, and an exit code other than 0.
-3. The next run without the fault succeeds, with nothing to clean up by hand, but for the `dvc.lock` that DVC may leave.
+3. The next run without the fault succeeds, with nothing to clean up by hand, except the `dvc.lock` that DVC may leave.
 4. Nothing is written outside `data/`, and no password is printed or sent to another host.
 5. Time, memory and disk are bounded.
 """

@@ -1,1 +1,1 @@
-"""What every room may use: errors, files, hashes, text, signals, and arithmetic that is the same everywhere."""
+"""What all other folders use: errors, files, hashes, text, signals, and functions with the same bits everywhere."""

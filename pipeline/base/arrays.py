@@ -1,4 +1,4 @@
-"""The types that every room passes around: arrays, and arrays that are too large to be held."""
+"""The types of all arrays in this package, and of those that are too large to be held."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

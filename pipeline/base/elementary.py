@@ -1,12 +1,12 @@
 """exp, log and tanh with the same bits on every machine, which no library promises.
 
-IEEE 754 fixes the last bit of + - * / and sqrt, but not of exp: libraries differ there, and so does one library by
-processor. They agree on the leading digits. So a library's result, quickly had, is rounded to BITS = 28 significant
-bits. Where it lies within DOUBT = 32 units in the last place of the middle between two such numbers, once in 2**19,
-another library might have rounded the other way: there a formula of + - * / alone decides (as in Ziv 1991, for
-the last bit of a double). Those here are within 4 units, so that every library within 28 leads to the same bits;
-NumPy's own code (numpy/numpy#19478) and the usual libraries are within 4. The price is an error of 2**-28; a number
-of float32 has 2**-24.
+IEEE 754 fixes the last bit of + - * / and sqrt, but not of exp. There libraries differ, and one library differs
+between processors. All of them agree on the leading digits. So the result of a fast library is rounded to BITS = 28
+significant bits. Two libraries can round to different numbers only near the middle between two such numbers. A result
+within DOUBT = 32 units in the last place of that middle, one in 2**19, is computed again, by a formula of + - * / alone
+(as in Ziv 1991, for the last bit of a double). The formulas here are off by less than 4 units, so that every library
+that is off by less than 28 leads to the same bits. NumPy's own code (numpy/numpy#19478) and the usual libraries are off
+by less than 4. The price is a relative error of 2**-28; that of float32 is 2**-24.
 """
 
 import math
@@ -19,7 +19,7 @@ from pipeline.base.arrays import Array
 BITS = 28
 DOUBT = 32
 UNIT = 1 << (53 - BITS)  # a significant bit of the result, in units in the last place
-PIECE = 1 << 14  # numbers at a time: larger arrays cost more to ask the system for than to fill
+PIECE = 1 << 14  # numbers at a time: to allocate a larger array takes longer than to fill it
 LIMIT = 700.0  # exp of anything beyond is exp of this, 1e304 or 1e-304, so that no result is subnormal
 
 LOG2_E = 1.4426950408889634
@@ -49,7 +49,7 @@ def tanh(x: Array, out: Array | None = None) -> Array:
 def settled(
     library: Callable[..., Array], by_hand: Callable[[Array], Array], x: Array, limit: float, out: Array | None = None
 ) -> Array:
-    """`library`(x) rounded to BITS significant bits, `by_hand`(x) where that is in doubt, for |x| up to `limit`."""
+    """`library`(x) rounded to BITS significant bits, or `by_hand`(x) where that is in doubt; |x| is at most `limit`."""
     y = np.empty_like(x) if out is None else out
     if x.size > PIECE and len(x) > 1:
         for part in slice(len(x) // 2), slice(len(x) // 2, None):

@@ -1,4 +1,4 @@
-"""The one exception a user is meant to see, and the one place that prints it."""
+"""The exception for what a user can correct, and the only place that prints it."""
 
 import contextlib
 import functools
@@ -15,7 +15,7 @@ HALF = 2000  # letters shown of the start and of the end of an error: what was f
 
 
 class PipelineError(Exception):
-    """Something the user can mend: the message is one line of expected, found, where, what to do."""
+    """What the user can correct: the message is one line of expected, found, where, what to do."""
 
 
 def library(module: str, extra: str = "export") -> Any:
@@ -29,7 +29,7 @@ def library(module: str, extra: str = "export") -> Any:
 
 
 def printable(text: str) -> str:
-    r"""`text` without what controls a terminal: control codes, and bytes that are no UTF-8, become \x1b and \udce9."""
+    r"""`text` with escapes such as \x1b and \udce9 for control codes and for bytes that are not UTF-8."""
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
@@ -40,7 +40,7 @@ def one_line(error: object) -> str:
 
 
 def open_streams() -> None:
-    """Replace each closed standard stream by an empty one: the next file opened would get its number."""
+    """Replace each closed standard stream by an empty one: otherwise the next file opened gets its number."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, closefd=False))
@@ -62,10 +62,10 @@ def release_streams() -> None:
 
 
 def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Make a command print what a user can mend as one line on stderr and exit with code 1.
+    """Make a command print what a user can correct as one line on stderr, and exit with code 1.
 
-    Stopped by a signal, it says so and exits with 128 plus the signal's number. Where nobody reads its stdout, it ends
-    silently.
+    A command that a signal stops says so, and exits with 128 plus the number of the signal. If nobody reads its stdout,
+    it ends without a word.
     """
 
     @functools.wraps(command)
@@ -89,14 +89,14 @@ def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
                 raise  # not from the operating system: a bug, so keep the traceback
             reason = os.strerror(error.errno) if error.errno else error
             where = f" ({one_line(error.filename)})" if error.filename else ""
-            sys.exit(f"error: {reason}{where}; mend that and run it again.")
+            sys.exit(f"error: {reason}{where}; correct that and run it again.")
         except RuntimeError as error:
             if "start new thread" not in str(error):
                 raise
             sys.exit(f"error: {error}; end other processes or raise the limit (ulimit -u), and run it again.")
         except MemoryError as error:
             asked = f" ({error})" if str(error) else ""
-            sys.exit(f"error: out of memory{asked}; ask for less or find more and run it again.")
+            sys.exit(f"error: out of memory{asked}; ask for less, or free some memory, and run it again.")
         finally:
             release_streams()
 

@@ -15,7 +15,7 @@ from filelock import lock_descriptor
 from pipeline.base.errors import PipelineError, tell
 from pipeline.base.text import strict_json
 
-# what file systems answer that do not support flush, lock or mode: CIFS, NFS, vboxsf, Lustre and FUSE differ
+# the errors of file systems that do not support flush, lock or mode: CIFS, NFS, vboxsf, Lustre and FUSE differ
 UNSUPPORTED = {
     *(errno.EACCES, errno.EBADF, errno.EINVAL, errno.ENOLCK),
     *(errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM),
@@ -41,8 +41,8 @@ def _optional(what: str, path: Path) -> Iterator[None]:
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Write to a unique temporary file beside `path`; on success flush it to disk and rename it to `path`.
 
-    Whatever goes wrong, `path` keeps what it held and the temporary file is removed; one that a killed process
-    left goes with the next write to `path`. A link at `path` is replaced, never written through: DVC may have
+    Whatever goes wrong, `path` keeps its content and the temporary file is removed. The next write to `path` removes
+    one that a killed process left. A link at `path` is replaced, never written through: DVC may have
     hard-linked it to its cache. Raises PipelineError where `path` is a folder, or is or leads to a device, a pipe or
     a socket; OSError where the disk is full.
     """
@@ -74,11 +74,11 @@ def _require_replaceable(path: Path) -> None:
     # a link into /proc, as /dev/stdout is, belongs to the system even where it leads to a file
     system = path.is_symlink() and path.readlink().is_relative_to("/proc")
     if system or (path.exists() and not path.is_file() and not path.is_dir()):
-        raise PipelineError(f"{path} is no regular file, and is not replaced by one; choose another name.")
+        raise PipelineError(f"{path} is not a regular file, and is not replaced by one; choose another name.")
 
 
 def _create_beside(path: Path) -> tuple[int, Path]:
-    """A new temporary file, open and locked, by which remove_abandoned tells it from an abandoned one."""
+    """A new temporary file, open and locked: the lock tells remove_abandoned that its writer lives."""
     while True:
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
         # not tempfile: its files are private, and the chmod that the umask asks for may be refused by CIFS
@@ -92,7 +92,7 @@ def _create_beside(path: Path) -> tuple[int, Path]:
 def remove_abandoned(path: Path) -> None:
     """Remove the temporary files for `path` whose writers are gone: nobody holds their lock.
 
-    On some network file systems a second lock of a locked file succeeds: there, nothing is known and nothing removed.
+    On some network file systems a second lock of a locked file succeeds. There a lock says nothing: nothing is removed.
     """
     for orphan in path.parent.glob(f".{glob.escape(path.name)}.????????.part"):
         if orphan.is_file():
@@ -116,7 +116,7 @@ def _lock(descriptor: int, wait: bool) -> bool:
 
 @contextlib.contextmanager
 def sole_writer(folder: Path) -> Iterator[None]:
-    """Hold `folder` against other processes. Raises PipelineError while another holds it; a dead one holds nothing."""
+    """Hold `folder` against other processes. Raises PipelineError while another, living one holds it."""
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = _open_lock(folder / ".lock")
     try:

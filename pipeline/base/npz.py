@@ -1,7 +1,7 @@
-"""NumPy's .npz container, byte-stable to write and strict to read.
+"""NumPy's .npz container, written to the same bytes everywhere and read strictly.
 
-`np.savez` leaves the bytes of its zip to the Python and the platform it runs on, and `np.load` believes
-whatever a header claims. Here the zip directory is fixed when written, and checked in full when read.
+The bytes that `np.savez` writes depend on Python and on the platform, and `np.load` believes what a header claims. Here
+the zip directory is fixed when written, and checked in full when read.
 """
 
 import errno
@@ -29,7 +29,7 @@ from pipeline.base.paths import opened
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest date a zip can hold
 BLOCK = 1 << 17  # bytes written at a time: they stay in the cache until their CRC is known
-STREAMED = 1 << 3  # flag of a member whose sizes come after it: what zipfile writes where it cannot seek
+STREAMED = 1 << 3  # flag of a member whose sizes come after it, as zipfile writes it where it cannot seek
 END = b"PK\5\6"  # starts the last 22 bytes of a zip, if nothing follows it
 HEADER = re.compile(
     rb"\x93NUMPY\x01\x00.."
@@ -41,8 +41,8 @@ HEADER = re.compile(
 def write_npz(path: Path, arrays: Mapping[str, Array | Rows]) -> None:
     """Replace `path` with an uncompressed .npz of `arrays`; the same arrays give the same bytes anywhere.
 
-    What was written is read back before it takes the place of the old file. Raises OSError, for a full disk as for one
-    that gives back other bytes.
+    The new file is read back before it replaces the old one. Raises OSError if the disk is full, or if other bytes are
+    read than were written.
     """
     with replacing(path) as file:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:

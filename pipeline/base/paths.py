@@ -13,7 +13,7 @@ def opened(path: Path, advice: str) -> BinaryIO:
     A pipe, which may have no beginning, and a device, which may have no end, are refused without being opened.
     """
     if path.exists() and not path.is_file():
-        raise PipelineError(f"{path} is no regular file; {advice}.")
+        raise PipelineError(f"{path} is not a regular file; {advice}.")
     try:
         return path.open("rb")
     except FileNotFoundError:

@@ -38,7 +38,7 @@ Layout = Literal["flat", "image"]
 
 
 class Part(BaseModel):
-    """Nothing unknown, nothing converted, no infinities."""
+    """A checked part of a description: no unknown keys, no conversions, no infinities."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
@@ -63,7 +63,7 @@ class DataSet(Part):
 
     @model_validator(mode="after")
     def names_differ(self) -> Self:
-        """Two classes of one name could not be told apart in any answer."""
+        """An answer could not tell two classes of one name apart."""
         if len(set(self.class_names)) < len(self.class_names):
             raise ValueError("class_names must differ")
         return self
@@ -197,7 +197,7 @@ def read_json(content: str | bytes, where: Path, model: type[BaseModel], remake:
     except ValidationError as error:
         raise PipelineError(f"{where}: what it says of itself does not fit: {misfit(error)}; {remake}.") from None
     except (ValueError, RecursionError) as error:
-        raise PipelineError(f"{where}: what it says of itself is no JSON: {error}; {remake}.") from None
+        raise PipelineError(f"{where}: what it says of itself is not JSON: {error}; {remake}.") from None
     return dict(tree)
 
 

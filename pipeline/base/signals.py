@@ -20,10 +20,10 @@ class Stopped(BaseException):
 
 
 class Stopping:
-    """While entered, a signal is noted, and `wanted` says so where it is safe to stop; `at_once`, it raises Stopped.
+    """While entered, a signal makes `wanted` true, for code that asks where it may stop; `at_once`, it raises Stopped.
 
-    Ignored signals stay ignored, as under nohup. A stage that DVC started also stops when its parent is gone: it
-    would run on beside the next.
+    Ignored signals stay ignored, as under nohup. A stage that DVC started also stops when its parent is gone: otherwise
+    it would still run when the next one starts.
     """
 
     def __init__(self, at_once: bool = False) -> None:
@@ -46,7 +46,7 @@ class Stopping:
             self.stop("Stopped; run it again.")
 
     def lose_stdout(self, error: OSError) -> None:
-        """Note that stdout cannot be written: its reader is gone, which is no error, or its disk is full."""
+        """Note that stdout cannot be written: its reader is gone, which is not an error, or its disk is full."""
         unread = isinstance(error, BrokenPipeError)
         self.exit_code = self.exit_code or (UNREAD if unread else 1)
         self.reason = "" if unread else f"error: stdout cannot be written ({error.strerror}). "

@@ -1,4 +1,4 @@
-"""JSON and CSV as bytes: the same content gives the same bytes, and what is read is what was asked for."""
+"""JSON and CSV as bytes: the same content gives the same bytes, and what is read is checked."""
 
 import csv
 import io

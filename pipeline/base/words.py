@@ -9,11 +9,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-SMALLEST = 1e-30  # with gradients as small again, what is nearer to 0 may be 0 on one processor and not on another
+SMALLEST = 1e-30  # a smaller number, times a small gradient, may be 0 on one processor and not on another
 
 
 class Number(NamedTuple):
-    """One number after a word; without a default it must be given, and only the last ones have defaults."""
+    """One number after a word. It must be given if it has no default; only the last numbers have defaults."""
 
     name: str
     low: float
@@ -25,7 +25,7 @@ class Number(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """What a word stands for: the dictionary's user calls `make` with whatever it needs, then the numbers."""
+    """What a word stands for: `make` takes whatever the reader of the dictionary gives it, then the numbers."""
 
     make: Callable[..., Any]
     numbers: tuple[Number, ...] = ()

@@ -1,4 +1,4 @@
-"""Dask: a cluster of this machine or a real one, and trials that run on it whatever dies."""
+"""Dask: a cluster on this machine or on many, and trials that are run again when a worker dies."""
 
 import contextlib
 import logging
@@ -17,7 +17,7 @@ ADVICE = "start a scheduler there, and let Dask's settings name its certificates
 
 @contextlib.contextmanager
 def connected(address: str, workers: int, place: str) -> Iterator[Any]:
-    """A Dask client of the cluster at `address`; without one, of so many processes on this machine.
+    """A Dask client of the cluster at `address`, or, without an address, of that many processes on this machine.
 
     Raises PipelineError where Dask is not installed or nothing answers.
     """
@@ -42,7 +42,7 @@ def connected(address: str, workers: int, place: str) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def local(workers: int, place: str) -> Iterator[Any]:
-    """A cluster of this machine: TLS with keys of its own, loopback alone, and no page that others could open."""
+    """A cluster on this machine: TLS with its own keys, on loopback only, and without a status page."""
     import dask
     from distributed import LocalCluster
 
@@ -64,7 +64,7 @@ def local(workers: int, place: str) -> Iterator[Any]:
 
 
 def outcomes(client: Any, orders: Mapping[str, Order], here: Order) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each trial's name and result, as they end; `here` says where this machine has what a worker may lack.
+    """The name and result of each trial when it ends; `here` finds files of this machine that a worker may need.
 
     A trial whose worker dies is run again. Raises PipelineError where the cluster is lost.
     """
@@ -93,9 +93,9 @@ def outcomes(client: Any, orders: Mapping[str, Order], here: Order) -> Iterator[
 
 
 def deliver(client: Any, address: str, order: Order, here: Order) -> None:
-    """Send a worker's machine what it lacks; another worker of that machine may have got it by now.
+    """Send missing files to a worker's machine, unless another worker there has got them meanwhile.
 
-    A worker that dies meanwhile is no error: the trial goes to another. Raises OSError where a machine cannot store it.
+    If a worker dies meanwhile, another one gets the trial. Raises OSError where a machine cannot store it.
     """
     try:
         for md5 in client.run(worker.lacking, order, workers=[address])[address]:

@@ -1,4 +1,4 @@
-"""The repository that a sweep starts from: what is sent to workers, and the one place where results are recorded."""
+"""The repository of a sweep: what is sent to workers, and the only place where results are recorded."""
 
 import base64
 import hashlib
@@ -31,7 +31,7 @@ class Project(NamedTuple):
 
 
 def find_project(sweep: str) -> Project:
-    """The pipeline of the current folder. Raises PipelineError where its trials would not run what lies here."""
+    """The pipeline of the current folder. Raises PipelineError where trials would not run the files that are here."""
     from dvc.exceptions import NotDvcRepoError
     from dvc.repo import Repo
 
@@ -65,7 +65,7 @@ def find_project(sweep: str) -> Project:
 
 
 def bundled(project: Project) -> Project:
-    """The project, its code a git bundle in its place. What a stopped sweep of another commit left there is removed."""
+    """The project with its code as a git bundle in its place. Files of a stopped sweep of another commit go."""
     place = Path(project.order["place"])
     for left in project.scratch.glob("[!.]*"):
         if left != place:
@@ -85,7 +85,7 @@ def digest(content: bytes) -> str:
 
 
 def ordered(project: Project, trials: Iterable[Trial]) -> dict[str, Order]:
-    """An order for each trial, by name, with the data that it shares with others: they are made here, once."""
+    """An order for each trial, by name. Data that trials share are made here, once."""
     made: dict[tuple[str, ...], Order] = {}
     for one in trials:
         if (sets := shared(one)) not in made:
@@ -95,7 +95,7 @@ def ordered(project: Project, trials: Iterable[Trial]) -> dict[str, Order]:
 
 
 def shared(one: Trial) -> tuple[str, ...]:
-    """What a trial sets of the stages whose outputs trials share."""
+    """The settings of a trial for the stages whose outputs trials share."""
     return tuple(f"{key}={value}" for key, value in one.settings.items() if key.partition(".")[0] in SHARED)
 
 
@@ -136,7 +136,7 @@ def recorded(project: Project, trials: Sequence[Trial]) -> set[str]:
 
 
 def record(project: Project, name: str, result: Mapping[str, Any]) -> None:
-    """Make what came back an experiment here: its files first, its name last. Raises PipelineError if it is damaged."""
+    """Record a result as an experiment here: its files first, its name last. Raises PipelineError if it is damaged."""
     for md5, content in result["files"].items():
         if digest(content) != md5:
             raise PipelineError(f"{name}: a file arrived damaged; run the same command again to go on.")
@@ -151,7 +151,7 @@ def record(project: Project, name: str, result: Mapping[str, Any]) -> None:
 
 
 def metrics(project: Project, name: str) -> dict[str, Any]:
-    """What the evaluation of a recorded trial says."""
+    """The metrics of a recorded trial."""
     path = project.order["project"] + METRICS
     content = git("show", f"{reference(project, name)}:{path}", folder=project.root)
     return read_json(content, Path(path), Metrics, f"remove the experiment and run it again: dvc exp remove {name}")

@@ -1,8 +1,8 @@
 """One trial in a process of its own, on any machine: a DVC experiment in a shared clone, packed to be sent.
 
-python -m pipeline.cluster.trial    reads an Order as a line of JSON, and prints what became of it as JSON
+python -m pipeline.cluster.trial    reads an Order as a line of JSON, and prints the result as JSON
 
-It ends with all that it started when its stdin closes. That happens whenever the process dies that wants the trial.
+When its stdin closes, it ends, with all that it started: the process that ordered the trial has then died.
 """
 
 import base64
@@ -56,9 +56,9 @@ def end_all(unwanted: threading.Event) -> None:
 
 
 def outcome(order: Order) -> dict[str, Any]:
-    """What became of a trial: the experiment as a git bundle, and the MD5s of its cached files.
+    """The result of a trial: the experiment as a git bundle, and the MD5s of its cached files.
 
-    Raises PipelineError where a stage failed, with what it said.
+    Raises PipelineError where a stage failed, with its message.
     """
     folder, name, head = Path(order["place"], order["name"]), order["name"], order["head"]
     project = clone(Path(order["place"], "code"), folder, order)
@@ -93,7 +93,7 @@ def clone(source: Path, folder: Path, order: Order) -> Path:
 
 
 def link(project: Path, order: Order) -> None:
-    """Put the outputs of the shared stages where DVC finds them and need not make them again."""
+    """Put the outputs of the shared stages where DVC finds them, so that it does not make them again."""
     if order["lock"]:
         (project / "dvc.lock").write_text(order["lock"], "utf-8")
     for path, md5 in order["data"].items():

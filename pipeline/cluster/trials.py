@@ -1,4 +1,4 @@
-"""The trials of a sweep: what each sets, whether it fits the schema, and a name that follows from it."""
+"""The trials of a sweep: their settings, checked against the schema, and names that follow from the settings."""
 
 import hashlib
 import re
@@ -25,7 +25,7 @@ def expand(name: str, sets: Sequence[str], project: str, params: Path = PARAMS_F
     """Every combination of the choices in `sets`, as `dvc exp run --queue -S` would expand them.
 
     project: the folder of dvc.yaml in the repository.
-    Raises PipelineError where a name, a choice or a value will not do.
+    Raises PipelineError where a name, a choice or a value is not valid.
     """
     from dvc.exceptions import InvalidArgumentError
     from dvc.utils.hydra import get_hydra_sweeps

@@ -1,4 +1,4 @@
-"""What a Dask worker does for a trial: it has the code and the data brought, and watches over the trial's process.
+"""What a Dask worker does for a trial: it fetches code and data, starts the process of the trial, and watches it.
 
 Dask sends this module by value, so that a worker needs the pinned packages but not this project: the code of a trial
 comes as a git bundle. Therefore this module imports nothing but the standard library, and Dask inside functions.
@@ -36,7 +36,7 @@ class Order(TypedDict):
 
 
 def settled(order: Order) -> Order:
-    """The order with folders of this machine where it names none."""
+    """The order, with folders of this machine for those that it does not name."""
     sweep = hashlib.sha256(
         f"{order['head']} {order['name'].rpartition('-')[0]} {order['project']}".encode()
     ).hexdigest()
@@ -46,7 +46,7 @@ def settled(order: Order) -> Order:
 
 
 def own_folder() -> Path:
-    """A folder of this user among the temporary ones, which nobody else may have made or may read."""
+    """A folder of this user for temporary files, which nobody else has made or can read."""
     folder = Path(tempfile.gettempdir(), f"pipeline-sweep-{os.getuid()}")
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
@@ -56,20 +56,20 @@ def own_folder() -> Path:
 
 
 def stored(order: Order, md5: str) -> Path:
-    """Where a file of that MD5 lies on this machine: the code in the place, data in DVC's cache."""
+    """The path of the file with that MD5 on this machine: code is in the place, data in DVC's cache."""
     if md5 == order["code"]:
         return Path(order["place"], f"{md5}.bundle")
     return Path(order["cache"], "files", "md5", md5[:2], md5[2:])
 
 
 def lacking(order: Order) -> list[str]:
-    """The MD5s of what this machine needs for the trial and does not have."""
+    """The MD5s of the files that the trial needs and this machine does not have."""
     order = settled(order)
     return [md5 for md5 in (order["code"], *order["data"].values()) if not stored(order, md5).exists()]
 
 
 def store(order: Order, md5: str, offset: int, piece: bytes, last: bool) -> None:
-    """Write a piece of a file that was lacking; the last one gives it its name. Raises OSError where it is damaged."""
+    """Write a piece of a missing file, which gets its name with the last. Raises OSError where it is damaged."""
     target = stored(settled(order), md5)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_suffix(".part")
@@ -85,7 +85,7 @@ def store(order: Order, md5: str, offset: int, piece: bytes, last: bool) -> None
 
 
 def run(order: Order) -> dict[str, Any]:
-    """Run the trial: its error, or its experiment and cached files, or what this machine lacks before it can start."""
+    """Run the trial; return its error, its experiment and cached files, or the files that are still missing."""
     from distributed import get_worker
 
     if missing := lacking(order):
@@ -98,7 +98,7 @@ def run(order: Order) -> dict[str, Any]:
 
 
 def unpack(order: Order) -> None:
-    """Make the repository of which each trial gets a shared clone, complete or not at all."""
+    """Make the repository that each trial clones with shared objects; it is complete or does not exist."""
     code = Path(order["place"], "code")
     if code.exists():
         return
@@ -118,7 +118,7 @@ def unpack(order: Order) -> None:
 
 
 def watched(order: Order) -> dict[str, Any]:
-    """What the process of the trial says in the end. It dies with this one, or when nobody wants the trial any more."""
+    """What the process of the trial prints at its end. It ends with this process, or when the trial is cancelled."""
     command = [sys.executable, "-m", "pipeline.cluster.trial"]
     with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(  # noqa: S603  # our own module
@@ -143,7 +143,7 @@ def watched(order: Order) -> dict[str, Any]:
 
 
 def wait(process: subprocess.Popen[bytes]) -> None:
-    """Wait for the end of the process, or until Dask has cancelled this task: its driver may be gone."""
+    """Wait until the process ends or Dask cancels this task, for example because the sweep is gone."""
     from distributed import get_worker
 
     worker = get_worker()

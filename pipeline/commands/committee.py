@@ -41,7 +41,7 @@ def main(
         (test,) = load_splits(data, about, ["test"])
     if others := [path for path, one in zip(models, classifiers, strict=True) if one.about["data"] != source]:
         raise PipelineError(
-            f"{others[0]} was trained on another dataset.npz than {data}; leave it out, or train it anew."
+            f"{others[0]} was trained on another dataset.npz than {data}; leave it out, or train it again."
         )
     with computing():
         shares = [one.shares(test.images, BATCH, crops) for one in classifiers]

@@ -34,7 +34,7 @@ def main(
 ) -> None:
     """Train every combination of choices, each as a DVC experiment, several at a time; then show the best.
 
-    The same command goes on where a stopped one has ended. A trial that fails is one line; the exit code is then 1.
+    The same command continues a sweep that was stopped. A trial that fails gives one line; the exit code is then 1.
     Trials run the last commit. The converted data are made once.
 
     Example: pipeline sweep --name seeds -S 'train.seed=range(1,7)' -S train.learning_rate=0.05,0.1
@@ -56,7 +56,7 @@ def main(
 
 
 def require(workers: int, cluster: str, objective: str) -> None:
-    """Raise PipelineError where an option will not do."""
+    """Raise PipelineError where an option is not valid."""
     from pipeline.base.words import listed
     from pipeline.report.comparison import CHOSEN_BY
 
@@ -110,7 +110,7 @@ def run(project: "Project", trials: Sequence["Trial"], workers: int, cluster: st
 
 
 def words(settings: Mapping[str, Any]) -> str:
-    """Settings in a line, as -S takes them."""
+    """Settings in one line, as -S takes them."""
     return "  ".join(f"{key}={value}" for key, value in settings.items())
 
 
@@ -127,7 +127,7 @@ def ranking(project: "Project", trials: Sequence["Trial"], objective: str) -> li
 def show(runs: Sequence["Run"], objective: str) -> None:
     """The best trials as a table, and what to do with the first.
 
-    Trials with a validation split show its number alone: the test images are for the one that is chosen.
+    Trials with a validation split show only its number: look at the test images only for the chosen trial.
     """
     from pipeline.report.comparison import number, order, worth
 

@@ -1,7 +1,7 @@
 """The bytes behind one URL: http, https and file. The only module that imports requests.
 
-A reply counts with status 200 alone, after at most five redirects that leave neither https nor the web; its body is
-taken as sent. The caller sets the deadline and checks the bytes.
+Only a reply with status 200 counts, after at most five redirects; a redirect leads neither from https to http nor to a
+file. The body is taken as it was sent. The caller sets the deadline and checks the bytes.
 """
 
 import email.utils

@@ -1,1 +1,1 @@
-"""Faster ways to the same numbers: rewrites of a net, and for each why its bits are the same in exact arithmetic."""
+"""Faster ways to compute the same numbers; each says why its bits are the same in exact arithmetic."""

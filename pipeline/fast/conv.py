@@ -1,14 +1,14 @@
 """A convolution with the relu and the max pooling behind it, several times faster: the batch is the innermost axis.
 
-The columns that a pooling cell covers are one matrix S: block j of its rows holds every filter moved by j columns. The
-patches P hold, for each row of the image, the q = k + p - 1 columns that a cell looks at, so that the k rows of a
-filter are a view P[y : y + k] and each row of the result is one product, S P[y : y + k]. There are p k times fewer
-columns than those of all windows. Pooling is the maximum of slabs of memory. What it yields lies in memory as
-(F, Y, X, N); as an array (N, F, Y, X) it is a view, so other layers need not know.
+One matrix S holds the filters for all columns of a pooling cell: block j of its rows has every filter moved by j
+columns. The patches P hold, for each row of the image, the q = k + p - 1 columns that a cell sees. So the k rows of a
+filter are a view P[y : y + k], and each row of the result is one product S P[y : y + k]. P has p k times fewer columns
+than a matrix of all windows. Pooling is the maximum of slabs of memory. Its result lies in memory as (F, Y, X, N).
+Other layers get a view of it, (N, F, Y, X).
 
 Why the bits are the same in exact arithmetic: each sum has the terms of pipeline.nn.layers.conv, and zeros, and no
-partial sum is rounded. The bias, the same for all places, is added after the maximum: sums on the grid of the product
-keep their order when a number on that grid is added. relu and max pooling commute, and so do relu and scaling.
+partial sum is rounded. The bias is the same for all places and is added after the maximum: adding it does not change
+which sum is the largest. relu and max pooling may change places, and so may relu and scaling.
 Shapes: N images; C channels, F filters, k by k pixels; cells of p by p, Y X rows and columns of cells.
 """
 

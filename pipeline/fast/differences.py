@@ -1,16 +1,16 @@
 """Numerical differentiation of [affine, activation, affine] under cross-entropy, made fast by its structure.
 
-Moving W1[i, j] by h moves one number an image: pre-activation a[n, j], by s = h x[n, i]. With d for what that does to
-act(a[n, j]), the logits of image n move by d W2[j], and with its probabilities p[n, k] from before and its target t,
+A move of W1[i, j] by h moves one number of each image n: the pre-activation a[n, j], by s = h x[n, i]. If act(a[n, j])
+changes by d, the logits move by d W2[j]. With the probabilities p[n, k] before the move and the target t of the image,
 
     loss after - loss before  =  log(sum over k of p[n, k] exp(d u[k])),    u[k] = W2[j, k] - t[n] . W2[j]
 
-without the rounding of two whole losses. A central difference is the mean over images of that change for +s less
-that for -s. W2[j, k] moves logit (n, k) by h z[n, j] in the same way: as if a layer of weights 1 came behind. A bias
-is the weight of an input of 1. No step cancels: each formula keeps its relative error for moves of any size.
+without the rounding of two whole losses. A central difference is the mean over images of the change for +s minus the
+change for -s. W2[j, k] moves logit (n, k) by h z[n, j] in the same way: as if a layer with weights of 1 followed. A
+bias is the weight of an input of 1. No step cancels: each formula keeps its relative error for moves of any size.
 
 The change for s less that for -s is an odd function of s. Where s stays small, a s + b s s s describes it: two probes
-give a and b, and two matrix products the sums over images. NEAR says what small is. Elsewhere each loss is evaluated.
+give a and b, and two matrix products the sums over images. NEAR says what small is. For other s each loss is evaluated.
 Shapes: N images, I inputs and M outputs of a layer, K classes; everything is float64.
 """
 

@@ -1,8 +1,8 @@
 """Plain gradient descent with one image a step, for [affine, activation, affine] under cross-entropy.
 
-A step on one image of MNIST computes for about 10 microseconds. Calling layers, loss and optimizer one by one costs
-several times as much, so this module, and no other, replaces whole steps. Exact arithmetic gives the bits of backprop
-and sgd; floating point gives their numbers but for rounding.
+The arithmetic of a step on one image of MNIST takes about 10 microseconds. To call layers, loss and optimizer one by
+one takes several times as long. So this module, and no other, replaces whole steps. Exact arithmetic gives the bits of
+backprop and sgd; floating point gives their numbers but for rounding.
 
 W and b are one matrix here: a bias is the weight of an input of 1 and lies below W in the flat vector. Images have that
 input, too: see pipeline.fast.pixels. Shapes: N images, D pixels, H hidden units, K classes; m steps at once.

@@ -1,4 +1,4 @@
-"""A net's layers, each run of them that has a faster form replaced by it; the weights stay as they are."""
+"""Replace each run of layers that has a faster form by that form; the weights stay as they are."""
 
 from pipeline.fast.conv import conv_block
 from pipeline.nn.layers import Layer
@@ -19,7 +19,7 @@ def fast(net: Net) -> Net:
 
 
 def run(net: Net, i: int) -> tuple[Layer, int]:
-    """The layer that does what layer i and perhaps those behind it do, and how many they are."""
+    """The layer that replaces layer i and perhaps some after it, and how many layers it replaces."""
     word, numbers = net.words[i]
     if word != "conv" or numbers[3] != 1:
         return net.layers[i], 1

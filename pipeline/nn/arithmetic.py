@@ -1,7 +1,7 @@
-"""What the layers compute with: a record of the few operations whose bits depend on how they are done.
+"""Arithmetics: records of the few operations whose bits depend on the machine, or on the order of computing.
 
-IEEE 754 fixes everything else that a net needs (+ - * / sqrt, max, comparisons) to the last bit. It does not fix a
-matrix product, a long sum, exp, log and tanh: they come from here, so that nets read the same in every arithmetic.
+IEEE 754 fixes everything else that a net needs (+ - * / sqrt, max, comparisons) to the last bit. It does not fix matrix
+products, long sums, exp, log and tanh. Layers take these from here, so that their code is the same in every arithmetic.
 """
 
 import ctypes
@@ -25,8 +25,8 @@ MOST_KEPT = 1 << 30  # bytes
 class Arithmetic(NamedTuple):
     """A way to compute.
 
-    `grid` and `operand` prepare what enters a product: see pipeline.nn.exact. In floating point they change nothing
-    but bytes, which become numbers of `dtype`.
+    `grid` and `operand` prepare the factors of a product: see pipeline.nn.exact. In floating point they only turn bytes
+    into numbers of `dtype`.
     """
 
     dtype: np.dtype[Any]
@@ -51,7 +51,7 @@ class Arithmetic(NamedTuple):
 
 
 def floating(dtype: type[np.floating[Any]]) -> Arithmetic:
-    """NumPy's own operations: as fast as this machine's BLAS, and with its bits."""
+    """NumPy's own operations, with the speed and the bits of this machine's BLAS."""
 
     def grid(a: Array, bits: int, out: Array | None = None) -> Array:
         return a
@@ -91,7 +91,7 @@ ARITHMETICS = {
 def computing() -> Iterator[None]:
     """While entered, BLAS uses one thread: with a second one, products this small take up to ten times longer.
 
-    From then on, glibc keeps the memory of deleted arrays: a new page from the system costs as much time as filling it.
+    From then on, glibc keeps the memory of deleted arrays: to get a page from the system takes as long as to fill it.
     """
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
         for option in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):

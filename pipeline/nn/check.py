@@ -17,7 +17,7 @@ from pipeline.nn.random import Stream
 
 FLOAT64 = ARITHMETICS["float64"]
 STEP = 1e-6  # of differences: so small that hardly any input of a relu changes its sign
-FLOOR = 1e-2  # a derivative of 0 leaves rounding errors alone
+FLOOR = 1e-2  # of a derivative of 0, only rounding errors are left
 IMAGES, CLASSES, WHITE = 6, 3, 255
 
 
@@ -75,7 +75,7 @@ def draw(layer: int, images: int, size: int) -> Array:
 
 
 def every_net(side: int) -> Iterator[tuple[str, Net]]:
-    """Each word of LAYERS as the first layer and behind weights, for images of side by side pixels; and a title."""
+    """A title and a net for each word of LAYERS, as first and as second layer; images have side by side pixels."""
     for word, choice in LAYERS.items():
         text = example_of(word, choice)
         for words in [text, "affine"], ["conv 2 3", text, "affine"]:
@@ -83,14 +83,14 @@ def every_net(side: int) -> Iterator[tuple[str, Net]]:
 
 
 def every_loss() -> Iterator[tuple[str, Loss]]:
-    """Each word of LOSSES with each number of numbers that it takes, and the text of params.yaml."""
+    """Each word of LOSSES, without and with its optional numbers, as in params.yaml."""
     for word, choice in LOSSES.items():
         for text in sorted({word, example_of(word, choice)}):
             yield text, choice.make(*read(text, LOSSES)[1])
 
 
 def example_of(word: str, choice: Choice) -> str:
-    """The word with numbers that mean something, as in 'conv 3 3 1 2'."""
+    """The word with typical numbers, as in 'conv 3 3 1 2'."""
     return " ".join([word, *(f"{typical(number):g}" for number in choice.numbers)])
 
 

@@ -4,14 +4,14 @@ The last bits of a product depend on the order in which its terms are added, and
 processor and thread count. Here no partial sum is ever rounded, so every order gives the same bits. Before two arrays
 enter a product, each is rounded to a grid: whole multiples of one power of two, its step, at most 2**bits of them. A
 sum of K products of such numbers is exact if the bits of both and log2(K) together are at most 53, which is what a
-double holds. `bits_for` deals these 53 bits out to the three operands of a layer. So the order of the terms, the
+double holds. `bits_for` shares these 53 bits among the three operands of a layer. So the order of the terms, the
 blocks of a BLAS, the threads and the cut of a batch cannot matter, and a term of 0 can be left out.
 
-Rounding to a grid is defined to the last bit. Adding 1.5 * 2**52 steps leads to where doubles lie one step apart, so
-IEEE 754 rounds to the nearest multiple, ties to even; subtracting the same number is exact. A maximum is exact in any
-order. The step follows from a bound of the array that does not depend on how a batch was cut: a bound that always
-holds (1 for sigmoid), or the largest number of the whole array. The error is at most half a step: 2**-(bits + 1) of
-the first power of two that is not below the bound. For exp, log and tanh see pipeline.base.elementary.
+Rounding to a grid is defined to the last bit. Doubles near 1.5 * 2**52 steps lie one step apart. So when that number is
+added, IEEE 754 rounds to the nearest multiple, ties to even; to subtract it again is exact. A maximum is exact in any
+order. The step follows from a bound of the array that does not depend on how a batch was cut: a bound that always holds
+(1 for sigmoid), or the largest number of the whole array. The error is at most half a step: 2**-(bits + 1) of the first
+power of two that is not below the bound. For exp, log and tanh see pipeline.base.elementary.
 
 A product is exact when its factors are short: Ozaki, Ogita, Oishi & Rump 2012, who add several such slices of a
 matrix. A net needs only the first slice.
@@ -27,7 +27,7 @@ from pipeline.base.arrays import Array
 
 Most = Callable[[float], float]
 MANTISSA = 53
-MOST_BITS = 51  # for more, 1.5 * 2**52 steps would not lead to where doubles lie one step apart
+MOST_BITS = 51  # with more, doubles near 1.5 * 2**52 steps would not lie one step apart
 BYTE_BITS = 8  # of pixels that are whole numbers from 0 to 255
 SMALLEST, LARGEST = 2.0**-480, 2.0**480  # bounds of the finest and the coarsest grid
 
@@ -71,9 +71,9 @@ def grid(a: Array, bits: int, out: Array | None = None, most: Most = alone) -> A
 def operand(x: Array, bits: int, bound: float | None = None, each: bool = False, most: Most = alone) -> Array:
     """Images or activations x (N, ...) on a grid; bytes become doubles.
 
-    `bound` is a promise: no |x| is larger. Without one it is the largest number of the batch, or with `each` of each
-    image, so that an image gets the same answer in any company; in both cases at least 1, because a bias is the weight
-    of an input of 1, which has to be on the same grid.
+    `bound` is a promise: no |x| is larger. Without it, the bound is the largest number of the batch. With `each`, it is
+    the largest number of each image, so that an answer does not depend on the other images. It is at least 1, because a
+    bias is the weight of an input of 1, which must be on the same grid.
     """
     is_bytes, x = x.dtype == np.uint8, x.astype(np.float64, copy=False)
     if is_bytes:

@@ -1,4 +1,4 @@
-"""Three ways to the same gradient, of one signature.
+"""Three ways to compute the same gradient, with one signature.
 
 Each binds a net to its flat vectors once and returns a function (x, labels, draw) -> loss that fills `grads` (P,)
 with the derivative of the mean loss of that batch by `weights` (P,). x is (N, ...), labels (N,) class indices; draw
@@ -17,7 +17,7 @@ from pipeline.nn.net import Draw, Net, backward, finish, forward, operands
 Gradient = Callable[[Array, Array, Draw | None], float]
 Part = Callable[[Array, Array, Draw | None, int], Array]
 
-TINY = 1e-30  # step along the imaginary axis: nothing is subtracted there, so nothing is too small
+TINY = 1e-30  # step along the imaginary axis: nothing is subtracted, so the step can be that small
 LEAST_MOVE = 2.0**-40  # of a weight, in a difference
 
 
@@ -52,7 +52,7 @@ def of_part(ops: Arithmetic, net: Net, loss: Loss, weights: Array, grads: Array,
 
 
 def loss_of(ops: Arithmetic, net: Net, loss: Loss, weights: Array) -> Gradient:
-    """The mean loss of a batch at `weights`, whatever they are when it is called; no gradient."""
+    """The mean loss of a batch with `weights` as they are at each call; no gradient."""
     rounded = operands(ops, net, weights)
 
     def value(x: Array, labels: Array, draw: Draw | None = None) -> float:
@@ -64,7 +64,7 @@ def loss_of(ops: Arithmetic, net: Net, loss: Loss, weights: Array) -> Gradient:
 def numerical(ops: Arithmetic, net: Net, loss: Loss, weights: Array, grads: Array, step: float) -> Gradient:
     """Central differences, (loss(w + step) - loss(w - step)) / (2 step), one weight at a time: two losses a weight.
 
-    A very large weight moves further, because rounding would change the step; the divisor is the move as it was made.
+    A very large weight moves further, because rounding would change the step. The divisor is the move after rounding.
     """
     value = loss_of(ops, net, loss, weights)
 

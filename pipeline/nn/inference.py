@@ -1,4 +1,4 @@
-"""A net at work: logits and classes of images, a bounded number at a time."""
+"""Logits and classes of images, a bounded number at a time."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""How weights start; biases start at zero.
+"""First values of the weights; biases start at zero.
 
 Shapes: a matrix is (inputs, outputs), a bank of filters (F, C, k, k).
 """

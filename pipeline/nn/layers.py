@@ -4,7 +4,7 @@ LAYERS says what the words of train.layers mean. It is read by the schema, the n
 and the page's pad. docs/guides.md lists what a new layer needs.
 
 Shapes: N images; D inputs, H outputs of an affine layer; C channels, F filters, Y X rows and columns. dy is the
-derivative of the loss by a layer's output, dx by its input. What enters a product is rounded where it enters: see
+derivative of the loss by a layer's output, dx by its input. A layer rounds the factors of its own products: see
 pipeline.nn.exact.
 """
 
@@ -27,8 +27,8 @@ Weights = dict[str, Array]
 class Place(NamedTuple):
     """Where a layer stands in a net.
 
-    shape: of one input, without N. batch: images whose gradients are added up. bound: that no |input| exceeds, if there
-    is one. bytes: inputs are pixels, whole numbers from 0 to 255. first: no weights come before, so that dx is not
+    shape: of one input, without N. batch: images whose gradients are added up. bound: no |input| is larger; None if
+    unknown. bytes: inputs are pixels, whole numbers from 0 to 255. first: no weights come before, so that dx is not
     needed.
     """
 
@@ -49,11 +49,11 @@ class Layer(NamedTuple):
     """A layer in its place.
 
     shape: of one output, without N.
-    forward: (ops, w, x (N, ...)) -> y (N, ...) and whatever backward will need. It changes neither x nor w.
-    backward: (ops, w, g, dy, that) -> dx, or None for the first layer with weights; fills g. It may change dy.
+    forward: (ops, w, x (N, ...)) -> y (N, ...) and a cache for backward. It changes neither x nor w.
+    backward: (ops, w, g, dy, cache) -> dx, or None for the first layer with weights; fills g. It may change dy.
     weights: name -> shape of each array of w and g. They have been rounded together, to `bits.w`.
-    bound: that no |y| exceeds, if there is one.
-    random: whether it uses random numbers, handed over in training as w["random"] (N, D), uint16.
+    bound: no |y| is larger; None if unknown.
+    random: whether it uses random numbers; in training they are w["random"] (N, D), uint16.
     """
 
     shape: tuple[int, ...]

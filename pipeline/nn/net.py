@@ -22,7 +22,7 @@ Caches = list[Any]
 
 
 class Net(NamedTuple):
-    """Layers, and what stands for a pixel of 1 in images stored as bytes; the words and places they were made of."""
+    """Layers; `white`, the byte that stands for a pixel of 1; the words and places that the layers were made from."""
 
     layers: tuple[Layer, ...]
     white: int

@@ -1,6 +1,6 @@
 """Random numbers that are the same everywhere: made from raw generator output by exact steps only.
 
-NumPy promises the raw stream of a bit generator, not what its distributions make of it (NEP 19).
+NumPy promises that the raw stream of a bit generator stays the same, but not its distributions (NEP 19).
 """
 
 from collections.abc import Iterator

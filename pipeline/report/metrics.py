@@ -1,6 +1,6 @@
-"""What a judged net is worth, as plain numbers.
+"""Scores of a net, as plain numbers.
 
-Shapes: N images, K classes. A score with nothing to divide by (no image of a class, none called it) is 0.
+Shapes: N images, K classes. A score without a divisor (a class has no image, or is never predicted) is 0.
 """
 
 from collections.abc import Mapping, Sequence

@@ -24,7 +24,7 @@ Displace = Callable[[Array, Array], None]  # random numbers (n, 8) from -1 to 1,
 BITS = 4  # of a position between two pixels, when four are mixed
 UNIT = 1 << 2 * BITS
 SIDE = 256  # pixels after which a field of noise repeats
-PIXELS = 1 << 16  # pixels at a time: what lies between old and new image stays in the cache
+PIXELS = 1 << 16  # pixels at a time: all arrays between old and new image stay in the cache
 COSINE = tuple((-1) ** k / math.factorial(2 * k) for k in range(11, -1, -1))  # by the square, highest power first
 SINE = tuple((-1) ** k / math.factorial(2 * k + 1) for k in range(11, -1, -1))
 

@@ -1,8 +1,8 @@
-"""The state of a training run on disk: a killed run goes on from there, to the same bits.
+"""The state of a training run on disk: a killed run continues from there and ends with the same bits.
 
-Checkpoints lie outside DVC's outputs, which are deleted before a stage runs. They are keyed by all that decides a
-run (data, settings, code), so that no other run uses them. Two generations alternate: if the newest is damaged, the one
-before is used.
+Checkpoints lie outside DVC's outputs, which are deleted before a stage runs. Their names are hashes of all that decides
+a run (data, settings, code), so that no other run uses them. Two generations alternate: if the newest is damaged, the
+one before is used.
 """
 
 import hashlib

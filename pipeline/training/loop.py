@@ -13,7 +13,7 @@ from pipeline.nn.random import Stream
 
 # separate streams: a new batch size leaves the first weights alone
 WEIGHTS_STREAM, BATCHES_STREAM, DROPOUT_STREAM, AUGMENT_STREAM = 0, 1, 2, 3
-BLOCK = 128  # steps taken at once at most, so that progress shows and a signal is heeded
+BLOCK = 128  # most steps between two looks at progress and signals
 DRAWN = 1 << 18  # images drawn at once at most, unless a batch has more: an epoch of millions is never held
 RUN, POOL = 500, 4  # sampling blocks: images that lie together, and how many such runs are shuffled together
 
@@ -78,9 +78,9 @@ class Plan(NamedTuple):
                     return
 
     def numbers(self, batches: Array, done: int) -> Array:
-        """A number (m, B) for each image of batches after `done` iterations: of the image in its epoch, or of the draw.
+        """A number (m, B) for each image in the batches after `done` iterations; none comes twice in a training.
 
-        Random numbers that depend on it alone are the same however the batches are cut, and never used twice.
+        Random numbers that depend only on it do not depend on how the batches are cut.
         """
         if self.sampling == "replacement":
             return np.arange(batches.size).reshape(batches.shape) + done * self.batch_size

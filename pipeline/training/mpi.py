@@ -20,7 +20,7 @@ PATIENCE = 2.0  # seconds that a process which fails waits for the others to fai
 
 
 def launched() -> bool:
-    """Whether mpiexec, or what does its work, started this process."""
+    """Whether mpiexec, or a program in its place, started this process."""
     return any(name in os.environ for name in TOLD)
 
 
@@ -28,8 +28,8 @@ def launched() -> bool:
 def processes() -> Iterator[Team]:
     """This process among those that mpiexec started.
 
-    Where all of them fail or stop, process 0 alone says why. Where one fails alone, it says why, and ends without the
-    farewell that MPI demands: then mpiexec ends all. Raises PipelineError where there is no mpi4py or no MPI library.
+    If all of them fail or stop, only process 0 says why. If one fails alone, it says why, and ends without
+    MPI's finalization: then mpiexec ends all. Raises PipelineError where there is no mpi4py or no MPI library.
     """
     try:
         import mpi4py
@@ -51,7 +51,7 @@ def processes() -> Iterator[Team]:
 
 
 def all_came(barrier: Any) -> bool:
-    """Whether all processes come to a barrier before this one has waited too long."""
+    """Whether all processes reach a barrier before this one has waited too long."""
     until = time.monotonic() + PATIENCE
     while not (came := barrier.Test()) and time.monotonic() < until:
         time.sleep(0.01)

@@ -1,6 +1,6 @@
-"""Which of several ways to take the same steps is the fastest just now: found by the clock, on steps that count.
+"""Finds which of several ways to take the same steps is the fastest now, by timing steps of the training itself.
 
-The ways differ in time and not in bits, so what a trial costs is no more than the slower steps of it. A way of several
+The ways differ in time and not in bits, so a trial costs no more than its slower steps. A way of several
 threads must be clearly faster than one thread. It is tried again from time to time, and at once where a step takes
 longer than it did with one thread: other programs come and go.
 """
@@ -22,7 +22,7 @@ PIECE = 1.0  # seconds of steps that are taken at once
 
 
 class Fastest:
-    """Steps, taken by that one of `ways` which is fastest just now; the first is one thread."""
+    """Steps, taken by the way of `ways` that is the fastest now; the first is one thread."""
 
     def __init__(self, ways: Sequence[Steps], clock: Callable[[], float] = time.perf_counter) -> None:
         self.ways, self.clock = ways, clock
@@ -56,7 +56,7 @@ class Fastest:
         return max(int((TRIAL if self.trying else PIECE) / self.seconds[way]), 1)
 
     def note(self, way: int, seconds: float) -> None:
-        """Take note of how long a step took, and decide what that means."""
+        """Note the time of a step, and begin or end a trial if it is due."""
         if self.trying:
             self.seconds[way] = min(seconds, self.seconds.get(way, seconds))
             if not self.waiting:

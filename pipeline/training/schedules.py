@@ -1,4 +1,4 @@
-"""Schedules: the share of train.learning_rate that a step takes, from how much of the training is done.
+"""Schedules: the factor of train.learning_rate at each point of the training.
 
 Each is a function of t, the share of the steps done before (0 to below 1), and of the epoch. It uses + - * / alone, so
 that it has the same bits everywhere and a resumed training needs to remember nothing.

@@ -115,7 +115,7 @@ class Train(Section):
 
     @model_validator(mode="after")
     def differences_need_digits(self) -> "Train":
-        """A difference of two losses loses most digits of any coarser arithmetic."""
+        """In coarser arithmetic the difference of two losses has hardly a correct digit."""
         if self.gradient != "backprop" and self.arithmetic != "float64":
             raise ValueError(f"gradient {self.gradient} needs arithmetic float64; set train.arithmetic=float64.")
         return self

@@ -1,7 +1,7 @@
 """Workers that take the steps of one training together, each on its part of every batch, to the same bits.
 
-Exact sums and maxima do not depend on who adds: see pipeline.nn.exact. Each worker owns a slice of the flat vector. It
-adds up that slice of everybody's gradient, updates the weights there, and hands them to all: ZeRO stage 1, Rajbhandari,
+Exact sums and maxima do not depend on the order: see pipeline.nn.exact. Each worker owns a slice of the flat vector. It
+adds up that slice of all gradients, updates the weights there, and sends them to all: ZeRO stage 1, Rajbhandari,
 Rasley, Ruwase & He 2020. Workers are threads of this process, or processes under MPI: see pipeline.training.mpi.
 """
 
@@ -21,11 +21,11 @@ T = TypeVar("T")
 
 
 class Team(NamedTuple):
-    """One worker's place among `size` workers, and what they do together: all call the same functions in turn.
+    """One of `size` workers, and what they do together: all call the same functions in the same order.
 
     max: of everybody's numbers. sum: an array becomes the sum of everybody's. owned: (array of all weights) -> this
     worker's part of the sum of everybody's; others still read the array, until `share`, which hands the own part of a
-    vector to all. told: the object that worker 0 has. leave: let nobody wait for this worker any more.
+    vector to all. told: the object that worker 0 has. leave: make sure that nobody waits for this worker any more.
     """
 
     rank: int
@@ -38,12 +38,12 @@ class Team(NamedTuple):
     leave: Callable[[], None] = lambda: None
 
     def part(self, count: int) -> slice:
-        """This worker's part of so many things in a row."""
+        """The slice of this worker among that many things."""
         return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
 
 
 def itself(it: T) -> T:
-    """What everybody has together, where there is nobody else."""
+    """The result for a team of one worker."""
     return it
 
 
@@ -51,17 +51,17 @@ ALONE = Team(0, 1, alone, itself, itself, lambda vector: None, itself)
 
 
 class Left(Exception):
-    """Another worker left; why is told by that one."""
+    """Another worker has left, and reports the reason itself."""
 
 
 def threads(size: int) -> list[Team]:
-    """So many workers, each for a thread of this process, with the same weights in memory. One is worker ALONE."""
+    """That many workers, threads of this process with the same weights in memory. A single one is ALONE."""
     if size == 1:
         return [ALONE]
     post: list[list[SimpleQueue[Any]]] = [[SimpleQueue() for _ in range(size)] for _ in range(size)]
 
     def exchange(rank: int, mine: Any) -> list[Any]:
-        """What everybody has, by rank; nobody goes on before all have come."""
+        """What all workers have, by rank; none continues before all have come."""
         for to in range(size):
             post[rank][to].put(mine)
         return [present(post[other][rank].get()) for other in range(size)]
@@ -109,12 +109,12 @@ def present(message: Any) -> Any:
 
 
 def number(x: float) -> float:
-    """`x`, or infinity for NaN, which has no place in an order; neither has a grid."""
+    """`x`, or infinity for NaN, which has no order; neither has a grid."""
     return math.inf if math.isnan(x) else x
 
 
 def side_by_side(teams: Sequence[Team], work: Callable[[Team], T]) -> T:
-    """What work(team) returns to the first worker; each other one works on a thread of its own.
+    """Call work(team) for all workers, each on a thread of its own but the first; return the result of the first.
 
     Raises what the first worker that fails raises; then the others have ended, too.
     """

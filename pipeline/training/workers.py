@@ -1,7 +1,7 @@
 """Who takes the steps of a training: threads of this process, or processes that mpiexec started.
 
-No parameter says so, because no bit depends on it. $PIPELINE_THREADS is a number of threads. Without it, one thread and
-several take turns, and the clock decides: see pipeline.training.pace.
+This is not a parameter, because no bit depends on it. $PIPELINE_THREADS is a number of threads. Without it, the faster
+of one thread and several is found by timing: see pipeline.training.pace.
 """
 
 import os
@@ -20,7 +20,7 @@ TRIED = (1, 2, 4)  # threads, where nobody asks for a number
 
 @contextmanager
 def workers(arithmetic: str, batch_size: int) -> Iterator[Workers]:
-    """The workers that the environment asks for. Raises PipelineError where they cannot train so."""
+    """The workers that the environment asks for. Raises PipelineError where the settings do not allow them."""
     asked = threads_asked()
     if launched():
         with processes() as process:
@@ -47,7 +47,7 @@ def threads_asked() -> int | None:
 
 
 def require(size: int, found: str, arithmetic: str, batch_size: int) -> None:
-    """Raise PipelineError where so many workers would change bits, or have no work; `found` says who wants them."""
+    """Raise PipelineError where that many workers would change bits or have no work; `found` says who asks for them."""
     if size > 1 and arithmetic != "exact":
         raise PipelineError(
             f"{found}, but train.arithmetic is {arithmetic}, whose bits depend on who adds; "
