@@ -114,10 +114,12 @@ def together(name: str, sets: list[str], seeds: list[str], folder: Path) -> Row:
 
 
 def with_table(page: str, rows: Sequence[Row]) -> str:
-    """The README with the table of the recipes between its two marks."""
+    """The README with the table of the recipes between its two marks, the most accurate first."""
     before, _, rest = page.partition(BEGIN)
     after = rest.partition(END)[2]
-    lines = [line for name in RECIPES for line in lines_of(name, [row for row in rows if row["recipe"] == name])]
+    by_name = {name: [row for row in rows if row["recipe"] == name] for name in RECIPES}
+    best = {name: max((float(row["accuracy"]) for row in own), default=0.0) for name, own in by_name.items()}
+    lines = [line for name in sorted(RECIPES, key=lambda one: -best[one]) for line in lines_of(name, by_name[name])]
     return "\n".join([before + BEGIN, HEAD, *lines, END]) + after
 
 
