@@ -84,7 +84,7 @@ def test_onnx_answers_as_any_stack_of_layers_does(extras, seed):
     weights, about = a_net(a_stack(seed), arithmetic=arithmetic, layout=layout, normalize=seed % 4 != 3)
     form, largest = ((50, 784), (50, 1, 28, 28))[layout == "image"], 255 if about["data"]["normalize"] else 1
     pixels = np.random.default_rng(seed).integers(0, 256, form).astype(np.float32) / np.float32(largest)
-    session = runtime.InferenceSession(onnx_file(SimpleNamespace(weights=weights, about=about)))
+    session = runtime.InferenceSession(onnx_file(SimpleNamespace(weights=weights, about=about, temperature=1.0)))
     logits, probabilities = session.run(["logits", "probabilities"], {"images": pixels})
     expected = truth(weights, about, pixels if largest == 255 else pixels.astype(np.uint8))
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)

@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.base.arrays import Array
 from pipeline.nn.arithmetic import Arithmetic
-from pipeline.nn.losses import cross_entropy, softmax
+from pipeline.nn.losses import cross_entropy, mean, softmax
 
 TEMPERATURES = np.arange(2, 101) / 20  # 0.1 to 5
 BINS = 15
@@ -21,7 +21,7 @@ def tempered(ops: Arithmetic, logits: Array, temperature: float) -> Array:
 def fitted_temperature(ops: Arithmetic, logits: Array, labels: Array) -> float:
     """The one of TEMPERATURES whose probabilities have the least cross-entropy; at equal ones the lowest."""
     loss = cross_entropy(0.0)
-    losses = [loss(ops, logits / ops.dtype.type(one), labels)[0] for one in TEMPERATURES]
+    losses = [mean(ops, loss(ops, logits / ops.dtype.type(one), labels)[0]) for one in TEMPERATURES]
     return float(TEMPERATURES[int(np.argmin(losses))])
 
 
