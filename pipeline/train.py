@@ -36,8 +36,7 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
         with unchanged(source):
             data = describe_dataset(source) | {"sha256": sha256(source)}
             train, held_out = load_splits(source, data, ["train", data["held_out"]])
-        if settings.sampling == "blocks":
-            require_mixed(source, train.labels)
+        require_mixed(source, train.labels, settings.sampling)
         shape, classes = (1, *data["feature_shape"]), len(data["class_names"])
         trainer = Trainer(settings.model_dump(), shape, train, held_out, classes, those)
         about = {"net": trainer.about, "params": settings.model_dump(), "data": data}

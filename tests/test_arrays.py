@@ -172,8 +172,9 @@ def test_images_sorted_by_class_are_noticed(labels, found):
 
 def test_blocks_of_images_sorted_by_class_are_refused(tmp_path):
     with pytest.raises(PipelineError, match=r"sorted by class.*choose shuffle or replacement"):
-        a.require_mixed(tmp_path / "d.npz", np.repeat(np.arange(10), 50))
-    a.require_mixed(tmp_path / "d.npz", np.tile(np.arange(10), 50))
+        a.require_mixed(tmp_path / "d.npz", np.repeat(np.arange(10), 50), "blocks")
+    a.require_mixed(tmp_path / "d.npz", np.tile(np.arange(10), 50), "blocks")
+    a.require_mixed(tmp_path / "d.npz", np.repeat(np.arange(10), 50), "shuffle")
 
 
 def test_what_the_disk_has_no_room_for_is_refused_before_it_is_written(tmp_path):

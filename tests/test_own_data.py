@@ -279,7 +279,7 @@ def test_an_edit_of_a_description_while_dvc_runs_the_stage_is_an_error(here, mon
         return fetch_all(*arguments)
 
     monkeypatch.setattr(fetch, "fetch_all", edited)
-    with pytest.raises(SystemExit, match=r"error: datasets/bars.json changed while the stage ran"):
+    with pytest.raises(SystemExit, match=r"error: datasets/bars.json was written to while the stage read it"):
         download.main(PARAMS, [OWN])
     assert not Path("data/raw/dataset.json").exists()
 

@@ -173,9 +173,9 @@ def sorted_by_class(labels: Array) -> bool:
     return bool(alike > (1 + chance) / 2)
 
 
-def require_mixed(path: Path, labels: Array) -> None:
-    """Raise PipelineError where training images are sorted by class: blocks of them would hold few classes each."""
-    if sorted_by_class(labels):
+def require_mixed(path: Path, labels: Array, sampling: str) -> None:
+    """Raise PipelineError where blocks of training images would hold few classes each: they are sorted by class."""
+    if sampling == "blocks" and sorted_by_class(labels):
         raise PipelineError(
             f"train.sampling is blocks, but the training images in {path} are sorted by class; a batch would see few "
             "classes and the net would learn little; choose shuffle or replacement, or mix the images of the data set."
