@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import pickle
 import re
 import shutil
 import subprocess
@@ -203,6 +204,20 @@ def test_what_a_machine_lacks_is_sent_whole_or_its_worker_is_gone(
         worker.store(here, md5, 0, content, last=True)
     engine.deliver(Cluster(dies), "tls://a", order, here)
     assert len(worker.lacking(order)) == (2, 2, 1, 1, 0)[dies - 1]
+
+
+def test_a_trial_reaches_a_worker_that_has_not_this_project(dask: None, order: worker.Order, tmp_path: Path) -> None:
+    import cloudpickle
+
+    (tmp_path / "pipeline.py").write_text("raise ImportError('a worker needs no project')")
+    cloudpickle.register_pickle_by_value(worker)
+    try:
+        (tmp_path / "task").write_bytes(pickle.dumps((engine.ByValue(worker.lacking), order)))
+    finally:
+        cloudpickle.unregister_pickle_by_value(worker)
+    code = "import pickle; function, order = pickle.load(open('task', 'rb')); print(*function(order))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == worker.lacking(order)
 
 
 def test_without_dask_a_sweep_says_what_to_install(monkeypatch) -> None:

@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,22 @@ def local(workers: int, place: str) -> Iterator[Any]:
         yield cluster
 
 
+class ByValue:
+    """A function that a worker gets with its code: inside a task, Dask would send its module's name alone."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __call__(self, *arguments: Any) -> Any:
+        """What the function returns."""
+        return self.function(*arguments)
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[bytes]]:
+        import cloudpickle
+
+        return cloudpickle.loads, (cloudpickle.dumps(self.function),)
+
+
 def outcomes(client: Any, orders: Mapping[str, Order], here: Order) -> Iterator[tuple[str, dict[str, Any]]]:
     """The name and result of each trial when it ends; `here` finds files of this machine that a worker may need.
 
@@ -75,7 +91,7 @@ def outcomes(client: Any, orders: Mapping[str, Order], here: Order) -> Iterator[
     def submit(name: str) -> None:
         nonlocal tries
         tries += 1
-        waiting.add(client.submit(worker.run, orders[name], key=f"{name} {tries}", pure=False))
+        waiting.add(client.submit(ByValue(worker.run), orders[name], key=f"{name} {tries}", pure=False))
 
     for name in orders:
         submit(name)
