@@ -35,11 +35,12 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     with workers(settings.arithmetic, settings.batch_size) as those, computing():
         with unchanged(source):
             data = describe_dataset(source) | {"sha256": sha256(source)}
-            train, held_out = load_splits(source, data, ["train", data["held_out"]])
+            train, held = load_splits(source, data, ["train", data["held_out"]])
         if settings.sampling == "blocks":
             require_mixed(source, train.labels)
-        shape, classes = (1, *data["feature_shape"]), len(data["class_names"])
-        trainer = Trainer(settings.model_dump(), shape, train, held_out, classes, those)
+        trainer = Trainer(
+            settings.model_dump(), (1, *data["feature_shape"]), train, held, len(data["class_names"]), those
+        )
         about = {"net": trainer.about, "params": settings.model_dump(), "data": data}
         checkpoints = Checkpoints(kept, about | {"code": code_hash(CODE)}, every=CHECKPOINT_SECONDS)
         with Stopping() as stopping:
@@ -52,7 +53,7 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
                     progress.say(f"gradient {settings.gradient}: about {seconds:.0f} s for {steps} steps")
                 history = trainer.fit(progress, checkpoints, stopping)
                 with basis.unaltered():
-                    save_training(folder, history, trainer.classifier(about), train, held_out)
+                    save_training(folder, history, trainer.classifier(about), train, held)
                 write_json(Path("data/run.json"), machine() | {"training_seconds": round(progress.spent, 1)})
                 checkpoints.clear()
 
