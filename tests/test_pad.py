@@ -12,6 +12,7 @@ from browser import Browser
 from drawings import SHAPES, STYLES, strokes
 from nets import DEEP, LENET, STACKS, TEXTBOOK, a_file, a_net, a_stack, loaded, truth
 from PIL import Image
+from scenes import numbers, scenes
 from test_page import CURVES
 from test_page import report as a_page
 
@@ -19,6 +20,8 @@ from pipeline.commands.predict import look
 from pipeline.datasets.arrays import Split
 from pipeline.datasets.raw import arrange
 from pipeline.datasets.registry import DATASETS
+from pipeline.digit.framing import Framing
+from pipeline.digit.picture import digits
 from pipeline.model import load_model
 from pipeline.nn.arithmetic import ARITHMETICS
 from pipeline.nn.losses import softmax
@@ -86,7 +89,7 @@ def by_python(model: Path, picture: Image.Image, folder: Path) -> tuple[np.ndarr
     picture.save(folder / "drawn.png")
     weights, about = loaded(model)
     data = about["data"]
-    ((_, image),) = look([folder / "drawn.png"], data)
+    ((_, ((image, _, _),)),) = look([folder / "drawn.png"], data)
     form = (data["features"], data["normalize"], data["layout"] == "flat")
     x = arrange(Split(image[None], np.zeros(1, int)), None, *form).images
     return image, softmax(ARITHMETICS[about["net"]["arithmetic"]], truth(weights, about, x))[0]
@@ -146,6 +149,35 @@ def test_page_and_python_agree_on_what_is_like_no_training_image(browser, tmp_pa
             assert ("like no image" in said) == refused
             np.testing.assert_allclose(shares, classifier.probabilities(scores)[0], atol=1e-3)
     assert found[0] != found[2]
+    assert browser.complaints() == []
+
+
+PICTURES = {
+    **{name: scene for name, _, scene in scenes() if name[-1] in "28"},
+    **{name: number for name, _, number in numbers(each=1)},
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_page_and_python_find_the_same_digits_in_a_picture(browser, tmp_path, name):
+    html, file = report(tmp_path)
+    browser.open(html)
+    picture, content = PICTURES[name].convert("RGBA"), io.BytesIO()
+    picture.thumbnail((400, 400))
+    picture.save(content, "PNG")
+    script = """return (async () => {
+        const bytes = Uint8Array.from(atob(arguments[0]), (letter) => letter.charCodeAt(0));
+        pad.load(await createImageBitmap(new Blob([bytes])));
+        return pad.digits.map(({line, box, image}) =>
+            [line, [box.left, box.top, box.right, box.bottom], [...image.at]]);
+    })()"""
+    found = browser.run(script, base64.b64encode(content.getvalue()).decode())
+    data = loaded(file)[1]["data"]
+    expected = digits(content.getvalue(), name, tuple(data["image_shape"]), Framing(**data["framing"]), apart=True)
+    assert [line for line, _, _ in found] == [digit.line for digit in expected]
+    for (_, box, image), digit in zip(found, expected, strict=True):
+        assert np.abs(np.array(box) - digit.box).max() <= 1
+        assert np.mean(np.abs(np.reshape(image, digit.image.shape) - digit.image.astype(float)) > 2) <= 0.02
     assert browser.complaints() == []
 
 

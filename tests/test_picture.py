@@ -4,17 +4,21 @@ import contextlib
 import io
 import struct
 import zlib
+from itertools import pairwise
 
 import numpy as np
 import pytest
-from drawings import STYLES, coverage, lit, mix, smooth
+from drawings import SHAPES, STYLES, coverage, lit, mix, smooth
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from scenes import PEN, SCENES, numbers
 
 from pipeline.base.errors import PipelineError
+from pipeline.digit.blots import blots
 from pipeline.digit.framing import Framing, bounds, centre_of_mass, framing, slant, stroke_width
-from pipeline.digit.picture import LARGEST_FILE, LONGEST_SIDE, blots, digit, find_ink, frame, grown, read_picture
+from pipeline.digit.ink import find_ink
+from pipeline.digit.picture import LARGEST_FILE, LONGEST_SIDE, digits, frame, grown, read_picture
 
 MNIST = Framing(20.0, 14.5, 14.5, 2.5, 0.0, 0.4)
 TWO = ".06 .27 .22 .05 .5 .02 .68 .22 .55 .52 .08 .97 / .74 .97"
@@ -37,7 +41,13 @@ def encoded(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
 
 
 def seen(image: Image.Image, form: str = "PNG", **options: object) -> np.ndarray:
-    return digit(encoded(image, form, **options), "x", (28, 28), MNIST)
+    return alone(encoded(image, form, **options))
+
+
+def alone(content: bytes) -> np.ndarray:
+    """The one digit of a picture."""
+    ((image, _, _),) = digits(content, "x", (28, 28), MNIST, apart=True)
+    return image
 
 
 def alike(one: np.ndarray, other: np.ndarray) -> float:
@@ -195,8 +205,8 @@ def test_a_large_picture_is_worked_on_small():
     page = Image.new("RGB", (4000, 3000), "white")
     page.paste(picture(drawn()).resize((2000, 2000)), (900, 800))
     content = encoded(page)
-    assert max(read_picture(content, "x").shape) <= LONGEST_SIDE
-    assert alike(digit(content, "x", (28, 28), MNIST), EXPECTED) > 0.98
+    assert max(read_picture(content, "x")[0].shape) <= LONGEST_SIDE
+    assert alike(alone(content), EXPECTED) > 0.98
 
 
 def test_a_digit_of_the_data_set_comes_out_as_it_went_in():
@@ -235,7 +245,7 @@ def test_a_blank_picture_is_refused(image):
 @pytest.mark.parametrize("content", [b"", b"P", b"digit", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"])
 def test_what_is_no_picture_is_refused_and_postscript_is_none(content):
     with pytest.raises(PipelineError, match=r"^x is no picture; expected one of PNG, JPEG, BMP"):
-        digit(content, "x", (28, 28), MNIST)
+        alone(content)
 
 
 @given(st.data())
@@ -245,7 +255,7 @@ def test_damage_is_refused_in_one_line_or_survived(data):
         content[place] = data.draw(st.integers(0, 255))
     kept = data.draw(st.integers(0, len(content)))
     with contextlib.suppress(PipelineError):
-        assert digit(bytes(content[:kept]), "x", (28, 28), MNIST).shape == (28, 28)
+        digits(bytes(content[:kept]), "x", (28, 28), MNIST, apart=True)
 
 
 def claiming(columns: int, rows: int) -> bytes:
@@ -261,12 +271,12 @@ def claiming(columns: int, rows: int) -> bytes:
 @pytest.mark.parametrize("size", [(9000, 9000), (60_000, 60_000), (2**31 - 1, 2**31 - 1)])
 def test_a_decompression_bomb_is_refused_before_it_unfolds(size):
     with pytest.raises(PipelineError, match=r"^x (has .* pixels|is no picture)"):
-        digit(claiming(*size), "x", (28, 28), MNIST)
+        alone(claiming(*size))
 
 
 def test_too_many_bytes_are_refused():
     with pytest.raises(PipelineError, match=r"^x has 67,108,865 bytes, more than 67,108,864"):
-        digit(bytes(LARGEST_FILE + 1), "x", (28, 28), MNIST)
+        alone(bytes(LARGEST_FILE + 1))
 
 
 # the parts
@@ -314,4 +324,57 @@ def test_ink_of_a_clean_drawing_is_its_coverage_to_the_last_bit():
     levels = np.round(drawn() * 255) / 255
     levels[levels < 0] = 0
     page = Image.fromarray((255 - levels * 255).astype(np.uint8))
-    np.testing.assert_allclose(find_ink(read_picture(encoded(page), "x"), "x"), levels, atol=1e-12)
+    np.testing.assert_allclose(find_ink(read_picture(encoded(page), "x")[0], "x"), levels, atol=1e-12)
+
+
+# surroundings and numbers
+
+
+@pytest.mark.parametrize(("scene", "covered"), [(name, digit) for name in SCENES for digit in (0, 2)])
+def test_what_a_digit_lies_on_is_no_ink(scene, covered):
+    """In a frame, beside a bar, on a card, a desk or a plot: what the net sees is the digit alone."""
+    page = np.pad(coverage(SHAPES[covered][0], PEN, np.random.default_rng(4)), 12)
+    found = seen(SCENES[scene](page, np.random.default_rng(5)))
+    assert alike(found, seen(picture(page))) > 0.65
+
+
+@pytest.mark.parametrize(("name", "text", "image"), [*numbers(each=1)], ids=lambda value: str(value)[:20])
+def test_a_number_falls_into_its_digits_line_by_line_from_the_left(name, text, image):
+    found = digits(encoded(image), "x", (28, 28), MNIST, apart=True)
+    assert [digit.line for digit in found] == [k for k, line in enumerate(text.split("\n")) for _ in line]
+    for one, other in pairwise(found):
+        assert one.line < other.line or one.box[0] + one.box[2] < other.box[0] + other.box[2]
+
+
+def test_two_lines_are_read_from_above():
+    covered = drawn(STYLE._replace(height=80))
+    page = np.concatenate(
+        [np.concatenate([covered, covered], axis=1), np.pad(covered, [(0, 0), (0, covered.shape[1])])]
+    )
+    found = digits(encoded(picture(page)), "x", (28, 28), MNIST, apart=True)
+    assert [digit.line for digit in found] == [0, 0, 1]
+    (whole,) = digits(encoded(picture(page)), "x", (28, 28), MNIST, apart=False)
+    assert whole.box[3] >= found[2].box[3]
+
+
+def test_broken_strokes_are_one_digit():
+    covered = drawn()
+    rows = np.flatnonzero(covered.any(axis=1))
+    covered[(rows[0] + rows[-1]) // 2 :][:8] = 0
+    assert alike(seen(picture(covered)), EXPECTED) > 0.9
+
+
+@pytest.mark.parametrize("scale", [1, 4])
+def test_a_bar_or_a_bay_of_a_digit_is_no_sheet(scale):
+    three = coverage(SHAPES[3][0], STYLE._replace(pen=34), np.random.default_rng(1))
+    size = (28 * scale, 28 * scale)
+    seen(picture(three).resize(size, Image.Resampling.BOX))
+    bar = Image.new("L", size, 255)
+    bar.paste(0, (10 * scale, 5 * scale, 14 * scale, 24 * scale))
+    assert bounds(seen(bar) > 0)[1] - bounds(seen(bar) > 0)[0] == 20
+
+
+def test_a_page_of_marks_is_refused():
+    marks = np.kron(np.indices((24, 24)).sum(0) % 2 == 0, np.pad(np.ones((4, 2)), 3))
+    with pytest.raises(PipelineError, match=r"^x holds 288 marks, more than 100; cut out one number"):
+        alone(encoded(picture(marks)))

@@ -15,7 +15,7 @@ from drawings import SHAPES, STYLES, coverage, write, wrong
 from PIL import Image
 
 from pipeline.base.npz import read_npz, write_npz
-from pipeline.commands.predict import classify
+from pipeline.commands.predict import judge
 from pipeline.datasets.raw import load_raw
 from pipeline.model import load_model
 
@@ -60,8 +60,10 @@ def test_json_says_the_same_and_standard_input_is_a_picture(finished, pictures):
     assert piped.pop("picture") == "-"
     assert named.pop("picture") == str(pictures / "3.png")
     assert piped == named
-    assert [set(answer) for answer in piped["classes"]] == [{"class", "probability"}] * 3
-    assert piped["classes"][0]["class"] == "3"
+    assert piped["text"] == "3"
+    (digit,) = piped["digits"]
+    assert [set(answer) for answer in digit["classes"]] == [{"class", "probability"}] * 3
+    assert digit["classes"][0]["class"] == "3"
 
 
 def test_a_folder_means_the_pictures_in_it_and_what_else_is_there_is_named(finished, pictures):
@@ -198,8 +200,7 @@ def test_the_net_is_shown_what_it_was_trained_on(copy, settings):
         expected = [row["predicted"] for row in csv.DictReader(file)]
     images = load_raw(copy / "data/raw")[1]["test"].images
     net = load_model(copy / "data/model/weights.npz")
-    answers = classify(net, [("", image) for image in images])
-    assert [answer["classes"][0]["class"] for answer in answers] == expected
+    assert [answer["classes"][0]["class"] for answer in judge(net, images)] == expected
 
 
 @pytest.mark.slow

@@ -241,7 +241,7 @@ def wrong(model: Path, digits: dict[Path, int]) -> list[str]:
     """The pictures that the net in a model file reads wrongly, and how."""
     net = load_model(model)
     answers = classify(net, list(look(list(digits), net.about["data"])))
-    said = {answer["picture"]: answer["classes"][0]["class"] for answer in answers}
+    said = {answer["picture"]: answer["text"] for answer in answers}
     return [f"{file.stem} read as {said.get(str(file))}" for file, k in digits.items() if said.get(str(file)) != str(k)]
 
 

@@ -13,6 +13,7 @@ from pipeline.base.errors import PipelineError, one_line, printable, reports_err
 
 if TYPE_CHECKING:  # the rest is imported where it is used: help need not wait for it
     from pipeline.base.arrays import Array
+    from pipeline.digit.picture import Digit
     from pipeline.model import Classifier
 
 STDIN = Path("-")
@@ -38,9 +39,10 @@ def main(
         Path | None, typer.Option(metavar="PNG", help="Picture there what the net saw; a new file.")
     ] = None,
 ) -> None:
-    """Say which class each picture shows, how probably, and the next two classes.
+    """Say which class each picture shows, how probably, and the next two classes; of a number, each of its digits.
 
-    One digit a picture: drawn or photographed, dark on light or light on dark, of any size.
+    A digit or a number a picture: drawn or photographed, dark on light or light on dark, of any size. A number may
+    have several lines. --json also says where each digit is: left, top, right and bottom in pixels.
     A picture that cannot be read is named on stderr; the others are classified all the same, and the exit code is 1.
     So it is where a picture is like no image that the net was trained on.
     A byte of a file name that is no UTF-8, such as E9, is told as a backslash and udce9.
@@ -62,7 +64,7 @@ def main(
     else:
         typer.echo("".join(lines(answers)), nl=False)
     if show and seen:
-        draw(show, answers[:SHOWN], [image for _, image in seen[:SHOWN]])
+        draw(show, answers, seen)
     if len(seen) < len(files) or any(answer["refused"] for answer in answers):
         raise typer.Exit(1)
 
@@ -78,8 +80,8 @@ def require_replaceable(show: Path, *inputs: Path) -> None:
                 raise PipelineError(f"{show} was not made by --show, and is not replaced; name a new file.")
 
 
-def draw(show: Path, answers: list[dict[str, Any]], images: list["Array"]) -> None:
-    """Picture the images (Y, X), each with its answer and the end of its name."""
+def draw(show: Path, answers: list[dict[str, Any]], seen: list[tuple[str, list["Digit"]]]) -> None:
+    """Picture the first images (Y, X), each with its answer and the end of its name."""
     import numpy as np
 
     from pipeline.base.files import write_bytes
@@ -87,11 +89,16 @@ def draw(show: Path, answers: list[dict[str, Any]], images: list["Array"]) -> No
     from pipeline.report.plots import tiles
 
     titles = [
-        f"{'?' if answer['refused'] else answer['classes'][0]['class']}\n{Path(answer['picture']).stem[-16:]}"
-        for answer in answers
-    ]
+        f"{read_as(digit)}\n{Path(answer['picture']).stem[-16:]}" for answer in answers for digit in answer["digits"]
+    ][:SHOWN]
+    images = [digit.image for _, digits in seen for digit in digits][:SHOWN]
     content = tiles(np.stack(images), titles, SEEN, columns=min(8, max(4, len(images))))
     write_bytes(show, content[:33] + chunk(b"tEXt", MARK) + content[33:])  # after the header
+
+
+def read_as(digit: Mapping[str, Any]) -> str:
+    """The class of one digit of an answer; of a refused one a question mark."""
+    return "?" if digit["refused"] else str(digit["classes"][0]["class"])
 
 
 def named(paths: list[Path]) -> Iterator[Path]:
@@ -113,20 +120,25 @@ def named(paths: list[Path]) -> Iterator[Path]:
         yield from found
 
 
-def look(files: list[Path], data: Mapping[str, Any]) -> Iterator[tuple[str, "Array"]]:
-    """Printable name and image (Y, X), as the net's data set would show it, of every picture that can be read.
+def look(files: list[Path], data: Mapping[str, Any]) -> Iterator[tuple[str, list["Digit"]]]:
+    """Printable name and digits, as the net's data set would show them, of every picture that can be read.
 
-    The others get a line on stderr. `data` is what the model file says of its data set.
+    Only a net whose classes are digits reads numbers: the parts of a shoe or of a letter belong together.
+    The other pictures get a line on stderr. `data` is what the model file says of its data set.
     """
     from pipeline.digit.framing import Framing
-    from pipeline.digit.picture import as_it_is, digit
+    from pipeline.digit.picture import as_it_is, digits
 
     shape, framing = tuple(data["image_shape"]), data["framing"]
+    apart = all(name in "0123456789" for name in data["class_names"])
     for path in files:
         name = printable(str(path))
         try:
             found = content(path)
-            yield name, digit(found, name, shape, Framing(**framing)) if framing else as_it_is(found, name, shape)
+            if framing:
+                yield name, digits(found, name, shape, Framing(**framing), apart)
+            else:
+                yield name, [as_it_is(found, name, shape)]
         except OSError as error:
             typer.echo(f"error: {name} cannot be read: {error.strerror}.", err=True)
         except PipelineError as error:
@@ -148,37 +160,67 @@ def content(path: Path) -> bytes:
     return read
 
 
-def classify(classifier: "Classifier", seen: list[tuple[str, "Array"]]) -> list[dict[str, Any]]:
-    """For each picture its name, the TOLD most probable classes, the best first, and whether it is refused.
+def classify(classifier: "Classifier", seen: list[tuple[str, list["Digit"]]]) -> list[dict[str, Any]]:
+    """For each picture its name, its text, its digits, each with line, box and classes, and whether one is refused.
 
-    None is refused, but null, where the model file cannot tell.
+    None is refused, but null, where the model file cannot tell. A refused digit is a question mark in the text.
     """
+    import numpy as np
+
+    judged = iter(judge(classifier, np.stack([digit.image for _, digits in seen for digit in digits])))
+    answers = []
+    for name, digits in seen:
+        each = [{"line": digit.line, "box": digit.box, **next(judged)} for digit in digits]
+        text = "".join(
+            ("\n" if k and one["line"] > each[k - 1]["line"] else "") + read_as(one) for k, one in enumerate(each)
+        )
+        refused = None if each[0]["refused"] is None else any(one["refused"] for one in each)
+        answers.append({"picture": name, "text": text, "digits": each, "refused": refused})
+    return answers
+
+
+def judge(classifier: "Classifier", images: "Array") -> Iterator[dict[str, Any]]:
+    """For each of `images` (N, Y, X) the TOLD most probable classes, the best first, and whether it is refused."""
     import numpy as np
 
     from pipeline.datasets.arrays import Split
     from pipeline.datasets.raw import arrange
 
     data = classifier.about["data"]
-    pixels = Split(np.stack([image for _, image in seen]), np.zeros(len(seen), np.intp))
-    images = arrange(pixels, None, data["features"], data["normalize"], data["layout"] == "flat").images
-    logits = classifier.logits(images, BATCH)
-    found = classifier.refuses(images, logits)
-    refused = [None] * len(seen) if found is None else found.tolist()
-    answers = []
-    for (name, _), shares, unlike in zip(seen, classifier.probabilities(logits), refused, strict=True):
+    pixels = Split(images, np.zeros(len(images), np.intp))
+    shown = arrange(pixels, None, data["features"], data["normalize"], data["layout"] == "flat").images
+    logits = classifier.logits(shown, BATCH)
+    found = classifier.refuses(shown, logits)
+    refused = [None] * len(images) if found is None else found.tolist()
+    for shares, unlike in zip(classifier.probabilities(logits), refused, strict=True):
         best = np.argsort(-shares, kind="stable")[:TOLD].tolist()
         classes = [{"class": data["class_names"][k], "probability": float(shares[k])} for k in best]
-        answers.append({"picture": name, "classes": classes, "refused": unlike})
-    return answers
+        yield {"classes": classes, "refused": unlike}
 
 
 def lines(answers: list[dict[str, Any]]) -> Iterator[str]:
-    """'seven.png  7  98.2%   1   1.3%   9   0.2%', in columns; 'face.png  like no image ...; nearest 8  91.2%'."""
+    """'seven.png  7  98.2%   1   1.3%   9   0.2%', in columns; 'year.png  2026:  2  99.8%   0  98.7%  ...'.
+
+    And 'face.png  like no image ...; nearest 8  91.2%'.
+    """
+    name = max((len(answer["picture"]) for answer in answers), default=0)
+    for answer in answers:
+        start = f"{answer['picture']:{name}}"
+        if len(answer["digits"]) == 1:
+            (digit,) = answer["digits"]
+            shares = [share(one) for one in digit["classes"]]
+            told = f"{UNLIKE}; nearest {shares[0]}" if digit["refused"] else "   ".join(shares)
+            yield printable(f"{start}  {told}") + "\n"
+            continue
+        for number, text in enumerate(answer["text"].split("\n")):
+            line = [digit for digit in answer["digits"] if digit["line"] == number]
+            told = "   ".join(f"? ({share(d['classes'][0])})" if d["refused"] else share(d["classes"][0]) for d in line)
+            note = f"   ?: {UNLIKE}" if any(d["refused"] for d in line) else ""
+            yield printable(f"{start}  {text}:  {told}{note}") + "\n"
+
+
+def share(one: Mapping[str, Any]) -> str:
+    """A class and its probability."""
     from pipeline.base.text import percent
 
-    name = max((len(answer["picture"]) for answer in answers), default=0)
-    word = max((len(one["class"]) for answer in answers for one in answer["classes"]), default=0)
-    for answer in answers:
-        each = [f"{one['class']:{word}} {percent(one['probability']):>6}" for one in answer["classes"]]
-        told = f"{UNLIKE}; nearest {each[0]}" if answer["refused"] else "   ".join(each)
-        yield printable(f"{answer['picture']:{name}}  {told}") + "\n"
+    return f"{one['class']} {percent(one['probability']):>6}"

@@ -1,4 +1,4 @@
-"""Anyone's picture of a digit, brought to the shape of a data set as MNIST's own digits were.
+"""Anyone's picture of a digit or a number, its digits brought to the shape of a data set as MNIST's own digits were.
 
 MNIST's digits were black and white scans, scaled to fit 20 x 20 pixels at unchanged proportions, which made them grey,
 and laid into 28 x 28 with their centre of mass in the middle (LeCun, Cortes & Burges,
@@ -12,6 +12,7 @@ Shapes: pictures (Y, X, 3) of colours 0-255; ink (Y, X), from 0, bare paper, to 
 import math
 import warnings
 from io import BytesIO
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -19,35 +20,54 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from pipeline.base.arrays import Array
 from pipeline.base.errors import PipelineError
 from pipeline.digit.framing import Framing, bounds, centre_of_mass, slant, stroke_width
+from pipeline.digit.ink import find_ink
+from pipeline.digit.numbers import Piece, pieces
+from pipeline.digit.resize import resize
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # the others of Pillow's may run other programs
 LARGEST_FILE = 1 << 26  # bytes
 LARGEST_PICTURE = 1 << 26  # pixels: a phone's largest photo; decoded, 256 MiB
 LONGEST_SIDE = 1024  # pixels that are worked with; a larger picture is averaged down
-FAINTEST = 8.0  # of 255: ink that stands out less from its paper is none
-NOISE = 4.0  # standard deviations of the paper: what stands out less may be chance
-RULED = 0.3  # of the ink's strength: ruled lines, dust and what shines through from the other side are below
-INNER = 0.1  # of the largest blot: one at least that large within a photo is the digit, and none at its border
-SPECK = 0.05  # of the digit's largest blot: what is smaller was not written
-BLOT_CELLS = 400  # at most, a side, in which blots are told apart
-EXPONENTS = np.arange(5)
-DEGREE = 4  # of the surface that light makes of paper
+MOST_DIGITS = 100  # in a picture: a page of text has more marks
 CELLS = 8  # a side of a final pixel, in which shapes are worked on in black and white
 INK = 0.5 - 1e-6  # more covers a pixel; a half does, whichever way the sums of its shares were rounded
 LUMINANCE = np.array([299, 587, 114])  # of red, green and blue, in thousandths, so that sums are exact (ITU-R BT.601)
 THIN = 0.9  # times the data set's stroke: a thinner pen is made that thick
 
 
-def digit(content: bytes, name: str, shape: tuple[int, int], like: Framing) -> Array:
-    """The digit in an encoded picture as a data set with images of `shape` would show it: uint8 0-255 of `shape`.
+class Digit(NamedTuple):
+    """A digit as the data set would show it: uint8 (Y, X); its box (left, top, right, bottom) in the upright picture.
 
-    Raises PipelineError, beginning with `name`, where it is no picture, damaged, too large or blank.
+    line: where the digit stands in a number of several lines, from 0.
     """
-    return frame(find_ink(read_picture(content, name), name), shape, like)
+
+    image: Array
+    box: tuple[int, int, int, int]
+    line: int
 
 
-def read_picture(content: bytes, name: str) -> Array:
+def digits(content: bytes, name: str, shape: tuple[int, int], like: Framing, apart: bool) -> list[Digit]:
+    """The digits in an encoded picture as a data set with images of `shape` would show them, in the order of reading.
+
+    They are one unless `apart`. Raises PipelineError, beginning with `name`, where the picture is none, damaged, too
+    large, blank, or holds more than MOST_DIGITS marks.
+    """
+    picture, factor = read_picture(content, name)
+    ink = find_ink(picture, name)
+    found = pieces(ink) if apart else [Piece(ink, bounds(ink > INK), 0)]
+    if len(found) > MOST_DIGITS:
+        raise PipelineError(f"{name} holds {len(found)} marks, more than {MOST_DIGITS}; cut out one number.")
+    return [
+        Digit(frame(piece.ink, shape, like), (left * factor, top * factor, right * factor, bottom * factor), piece.line)
+        for piece in found
+        for top, bottom, left, right in [piece.box]
+    ]
+
+
+def read_picture(content: bytes, name: str) -> tuple[Array, int]:
     """The colours (Y, X, 3) of an encoded picture, upright, as a viewer shows it, at most LONGEST_SIDE a side.
+
+    And by which factor its sides were divided for that.
 
     What is transparent lies on white, or on black where the ink is light. Raises PipelineError, beginning with `name`,
     where it is no picture, damaged, or too large.
@@ -74,8 +94,8 @@ def read_picture(content: bytes, name: str) -> Array:
         raise PipelineError(f"{name} is damaged: {error or type(error).__name__}.") from None
 
 
-def colours(picture: Image.Image) -> Array:
-    """(Y, X, 3) from 0 to 255, whatever the mode; averaged down by a whole factor where it is large."""
+def colours(picture: Image.Image) -> tuple[Array, int]:
+    """(Y, X, 3) from 0 to 255, whatever the mode; averaged down by a whole factor, and that factor."""
     if picture.mode[0] in "IF":  # 16 bits and more: from the darkest to the lightest
         grey = np.asarray(picture, np.float64)
         grey = (grey - grey.min()) * (255 / max(float(np.ptp(grey)), 1))
@@ -84,102 +104,7 @@ def colours(picture: Image.Image) -> Array:
     rgba = np.asarray(picture.convert("RGBA").reduce(factor), np.float64)
     rgb, alpha = rgba[..., :3], rgba[..., 3:] / 255
     light_on_nothing = alpha.min() < 1 and (rgb * alpha).mean() > 127.5 * alpha.mean()
-    return rgb * alpha + (0.0 if light_on_nothing else 255.0) * (1 - alpha)
-
-
-def find_ink(picture: Array, name: str) -> Array:
-    """How much ink is where (Y, X): what differs from its paper in the direction of colour that most of it does.
-
-    Raises PipelineError, beginning with `name`, where there is none.
-    """
-    flat = flat_paper(picture)
-    contrast = picture - (lit_paper(picture) if flat is None else flat)
-    strength = np.sqrt((contrast**2).sum(axis=2))
-    colour = contrast[strength >= strength.max() / 2].mean(axis=0)
-    ink = contrast @ (colour / max(float(np.sqrt(colour @ colour)), 1e-9))
-    full = float(np.median(ink[ink >= ink.max() / 2]))
-    noise = 0.0 if flat is not None else NOISE * 1.4826 * float(np.median(np.abs(ink)))
-    if full < max(FAINTEST, noise):
-        raise PipelineError(f"{name} is blank: nothing stands out from its background; draw a digit on it.")
-    ink = np.clip(ink / full, 0, 1)
-    if flat is not None:
-        return written(ink, photo=False)
-    return written(np.where(ink > max(RULED, noise / full), ink, 0), photo=True)
-
-
-def flat_paper(picture: Array) -> Array | None:
-    """The one colour of most of the border, as drawing programs leave it; None in a photo."""
-    border = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
-    colours, counts = np.unique(border, axis=0, return_counts=True)
-    most = int(counts.argmax())
-    return colours[most] if 2 * counts[most] > len(border) else None
-
-
-def lit_paper(picture: Array) -> Array:
-    """The colours (Y, X, 3) of unevenly lit paper: a smooth surface, fitted robustly, to which ink is an outlier.
-
-    Least squares again and again, a residual r weighing 1 / (1 + (r / s)^2)^2, s the median (Geman & McClure 1985).
-    """
-    cells = shrunk(picture, 64)
-    down, across = (powers(length) for length in cells.shape[:2])
-    basis = np.einsum("yi,xj->yxij", down, across)[..., np.add.outer(EXPONENTS, EXPONENTS) <= DEGREE]
-    basis, colours = basis.reshape(-1, basis.shape[-1]), cells.reshape(-1, 3)
-    weights = np.ones((len(basis), 1))
-    for _ in range(20):
-        equations = basis.T @ (weights * basis) + 1e-6 * np.eye(basis.shape[1])  # solvable for a few pixels, too
-        fitted = np.linalg.solve(equations, basis.T @ (weights * colours))
-        residual = np.sqrt(((colours - basis @ fitted) ** 2).sum(axis=1, keepdims=True))
-        weights = 1 / (1 + (residual / max(float(np.median(residual)), 1.0)) ** 2) ** 2
-    surface = np.zeros((DEGREE + 1, DEGREE + 1, 3))
-    surface[np.add.outer(EXPONENTS, EXPONENTS) <= DEGREE] = fitted
-    down, across = (powers(length) for length in picture.shape[:2])
-    return np.moveaxis(down @ np.moveaxis(surface, 2, 0) @ across.T, 0, 2)
-
-
-def powers(length: int) -> Array:
-    """Places along a picture's side, from -1 to 1, to the powers of EXPONENTS: (length, DEGREE + 1)."""
-    return ((2 * np.arange(length)[:, None] + 1) / length - 1) ** EXPONENTS
-
-
-def written(ink: Array, photo: bool) -> Array:
-    """`ink` (Y, X) without specks; in a photo without what comes in from the border, unless nothing else is there.
-
-    What touches the border of a photo is the table, a shadow, or another line of writing.
-    """
-    cells = shrunk(ink[..., None], BLOT_CELLS)[..., 0]
-    blot = blots(cells > 0)
-    amounts = np.bincount(blot.reshape(-1), cells.reshape(-1))
-    if photo:
-        within = amounts.copy()
-        within[np.concatenate([blot[0], blot[-1], blot[:, 0], blot[:, -1]])] = 0
-        amounts = within if within.max() >= INNER * amounts.max() else amounts
-    kept = (amounts >= SPECK * amounts.max())[blot]
-    factor = -(-max(ink.shape) // BLOT_CELLS)
-    kept = kept.repeat(factor, axis=0).repeat(factor, axis=1)[: ink.shape[0], : ink.shape[1]]
-    return np.where(kept, ink, 0)
-
-
-def shrunk(picture: Array, most: int) -> Array:
-    """(Y, X, C) averaged over squares, as few a side as it takes to be at most `most`; the last may hang over."""
-    factor = -(-max(picture.shape[:2]) // most)
-    sides = [area(length, 0, -(-length // factor) * factor, -(-length // factor)) for length in picture.shape[:2]]
-    return np.moveaxis(sides[0] @ np.moveaxis(picture, 2, 0) @ sides[1].T, 0, 2)
-
-
-def blots(mask: Array) -> Array:
-    """A number for each connected part of `mask` (Y, X), corners connect; 0 outside it.
-
-    Every pixel takes the largest number around it, then the number that the pixel of that number has by now.
-    """
-    first = np.arange(1, mask.size + 1).reshape(mask.shape)
-    before, number = first, np.where(mask, first, 0)
-    while not np.array_equal(before, number):
-        before = number
-        p = np.pad(number, 1)
-        p = np.maximum(np.maximum(p[:-2], p[1:-1]), p[2:])
-        most = np.maximum(np.maximum(p[:, :-2], p[:, 1:-1]), p[:, 2:])
-        number = np.where(mask, number.reshape(-1)[most - 1], 0)
-    return number
+    return rgb * alpha + (0.0 if light_on_nothing else 255.0) * (1 - alpha), factor
 
 
 def frame(ink: Array, shape: tuple[int, int], like: Framing) -> Array:
@@ -238,38 +163,18 @@ def grown(mask: Array, radius: float) -> Array:
     return result
 
 
-def resize(ink: Array, rows: tuple[float, float], columns: tuple[float, float], step: float) -> Array:
-    """The window of `ink` (Y, X) between these rows and columns, averaged to cells of `step` pixels a side.
-
-    Where the window is no whole number of cells, it grows evenly at both ends; beyond the picture is bare paper.
-    """
-    matrices = []
-    for length, (start, stop) in zip(ink.shape, (rows, columns), strict=True):
-        cells = int(np.ceil((stop - start) / step - 1e-9))
-        grow = (cells * step - (stop - start)) / 2
-        matrices.append(area(length, start - grow, stop + grow, cells))
-    return matrices[0] @ ink @ matrices[1].T
-
-
-def area(length: int, start: float, stop: float, cells: int) -> Array:
-    """(cells, length): the share of each of `length` pixels in the mean of each cell between `start` and `stop`."""
-    edges = start + (stop - start) / cells * np.arange(cells + 1)
-    pixels = np.arange(length)
-    overlap: Array = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
-    return overlap.clip(0) * (cells / (stop - start))
-
-
-def as_it_is(content: bytes, name: str, shape: tuple[int, int]) -> Array:
-    """An encoded picture in grey, uint8 0-255 of `shape`, for a data set whose pictures are not framed.
+def as_it_is(content: bytes, name: str, shape: tuple[int, int]) -> Digit:
+    """A whole encoded picture in grey, for a data set with images of `shape` whose pictures are not framed.
 
     Raises PipelineError, beginning with `name`, where it is no picture, damaged or too large.
     """
-    return fitted(grey(content, name), shape)
+    picture = grey(content, name)
+    return Digit(fitted(picture, shape), (0, 0, picture.shape[1], picture.shape[0]), 0)
 
 
 def grey(content: bytes, name: str) -> Array:
     """The luminance (Y, X), 0-255, of an encoded picture. Raises what `read_picture` does."""
-    luminance: Array = read_picture(content, name) @ LUMINANCE / LUMINANCE.sum()
+    luminance: Array = read_picture(content, name)[0] @ LUMINANCE / LUMINANCE.sum()
     return luminance
 
 

@@ -7,93 +7,20 @@
   const given = JSON.parse(document.getElementById("net").textContent);
   if (!given) return;
   const { data, net } = given;
-  const HALF = 0.5 - 1e-6, SPECK = 0.05, CELLS = 8, THIN = 0.9; // as in picture.py
+  const HALF = 0.5 - 1e-6, CELLS = 8, THIN = 0.9, MOST_DIGITS = 100; // as in picture.py
   const PEN = 20; // pixels of the 280 of the pad
   const STEP = 10; // pixels that an arrow key moves the pen
   const PAST = 50; // strokes that can be taken back
 
   // ---- from ink to the image that the data set would have: picture.py
 
-  const picture = (rows, columns, at) => ({ rows, columns, at: at || new Float64Array(rows * columns) });
-
-  function withoutSpecks(ink) {
-    const { rows, columns } = ink, blot = new Int32Array(rows * columns), amounts = [0];
-    for (let start = 0; start < blot.length; start++) {
-      if (blot[start] || !ink.at[start]) continue;
-      const number = amounts.length, waiting = [start];
-      let amount = 0;
-      blot[start] = number;
-      while (waiting.length) {
-        const i = waiting.pop(), y = Math.floor(i / columns), x = i % columns;
-        amount += ink.at[i];
-        for (let v = Math.max(y - 1, 0); v <= Math.min(y + 1, rows - 1); v++)
-          for (let u = Math.max(x - 1, 0); u <= Math.min(x + 1, columns - 1); u++) {
-            const j = v * columns + u;
-            if (ink.at[j] && !blot[j]) { blot[j] = number; waiting.push(j); }
-          }
-      }
-      amounts.push(amount);
-    }
-    const least = SPECK * Math.max(...amounts);
-    return picture(rows, columns, ink.at.map((value, i) => (amounts[blot[i]] >= least ? value : 0)));
-  }
-
-  function bounds(mask) {
-    let top = mask.rows, bottom = -1, left = mask.columns, right = -1;
-    for (let y = 0; y < mask.rows; y++)
-      for (let x = 0; x < mask.columns; x++)
-        if (mask.at[y * mask.columns + x]) {
-          top = Math.min(top, y); bottom = Math.max(bottom, y);
-          left = Math.min(left, x); right = Math.max(right, x);
-        }
-    return { top, bottom: bottom + 1, left, right: right + 1, side: Math.max(bottom - top, right - left) + 1 };
-  }
+  const { picture, bounds, strokeWidth, resize } = ink;
 
   const inked = (ink) => picture(ink.rows, ink.columns, ink.at.map((value) => (value > HALF ? 1 : 0)));
-
-  function area(length, start, stop, cells) {
-    const list = [];
-    for (let i = 0; i < cells; i++) {
-      const low = start + ((stop - start) / cells) * i, high = start + ((stop - start) / cells) * (i + 1);
-      const first = Math.max(Math.floor(low), 0), shares = [];
-      for (let pixel = first; pixel < Math.min(high, length); pixel++)
-        shares.push(Math.max(Math.min(high, pixel + 1) - Math.max(low, pixel), 0) * (cells / (stop - start)));
-      list.push({ first, shares });
-    }
-    return list;
-  }
-
-  function resize(ink, rows, columns, step) {
-    const [down, across] = [[ink.rows, rows], [ink.columns, columns]].map(([length, [start, stop]]) => {
-      const cells = Math.ceil((stop - start) / step - 1e-9), grow = (cells * step - (stop - start)) / 2;
-      return area(length, start - grow, stop + grow, cells);
-    });
-    const flat = picture(down.length, ink.columns), small = picture(down.length, across.length);
-    down.forEach(({ first, shares }, y) => shares.forEach((share, i) => {
-      for (let x = 0; x < ink.columns; x++)
-        flat.at[y * ink.columns + x] += share * ink.at[(first + i) * ink.columns + x];
-    }));
-    across.forEach(({ first, shares }, x) => shares.forEach((share, i) => {
-      for (let y = 0; y < small.rows; y++)
-        small.at[y * small.columns + x] += share * flat.at[y * ink.columns + first + i];
-    }));
-    return small;
-  }
 
   function cutOut(ink) {
     const box = bounds(inked(ink)), step = box.side / (data.framing.side * CELLS), room = 3 * CELLS * step;
     return inked(resize(ink, [box.top - room, box.bottom + room], [box.left - room, box.right + room], step));
-  }
-
-  function strokeWidth(mask) {
-    let size = 0, outline = 0;
-    const at = (y, x) => (y < 0 || x < 0 || y >= mask.rows || x >= mask.columns ? 0 : mask.at[y * mask.columns + x]);
-    for (let y = 0; y <= mask.rows; y++)
-      for (let x = 0; x <= mask.columns; x++) {
-        size += at(y, x);
-        outline += (at(y, x) !== at(y - 1, x)) + (at(y, x) !== at(y, x - 1));
-      }
-    return (2 * size) / ((outline * Math.PI) / 4);
   }
 
   function slant(mask) {
@@ -341,52 +268,61 @@
   const context = canvas.getContext("2d", { willReadFrequently: true });
   const rows = [...element("shares").querySelectorAll("tr")];
   const api = { // for page.js and tests
-    probabilities: null, refused: null, image: null, milliseconds: 0, answer: announce, open, say,
+    probabilities: null, refused: null, image: null, digits: [], milliseconds: 0, answer: () => announce(), open, say, load,
   };
   window.pad = api;
 
-  function inkOnPad() {
-    const { width, height } = canvas, colours = context.getImageData(0, 0, width, height).data;
-    return picture(height, width, new Float64Array(width * height).map((_, i) => colours[4 * i + 3] / 255));
-  }
+  const onPad = () => ink.findInk(ink.colours(context.getImageData(0, 0, canvas.width, canvas.height)));
 
   function ask(image) {
     const numbers = shown[data.features](image), shares = softmax(logits(numbers));
-    api.distance = distance(numbers, shares.indexOf(Math.max(...shares)));
-    api.refused = flats ? api.distance > flats.limit : null;
-    return shares;
+    const away = distance(numbers, shares.indexOf(Math.max(...shares)));
+    return { shares, distance: away, refused: flats ? away > flats.limit : null };
+  }
+
+  const apart = data.class_names.every((name) => "0123456789".includes(name)); // parts of a shoe belong together
+
+  function read(found) { // the digits of some ink: predict.py
+    if (!found || !found.at.some((value) => value > HALF)) return [];
+    const pieces = apart ? ink.pieces(found) : [{ ink: found, box: bounds(inked(found)), line: 0 }];
+    if (pieces.length > MOST_DIGITS) return [];
+    return pieces.map(({ ink: one, box, line }) => { const image = frame(one); return { image, box, line, ...ask(image) }; });
   }
 
   function answer() {
-    const start = performance.now(), ink = withoutSpecks(inkOnPad());
-    if (!ink.at.some((value) => value > HALF)) return show(null, null);
-    const image = frame(ink);
-    show(image, ask(image));
+    const start = performance.now();
+    show(read(onPad()));
     api.milliseconds = performance.now() - start;
   }
 
-  function show(image, shares) {
-    Object.assign(api, { image: image && [...image.at], probabilities: shares && [...shares] });
-    const best = shares ? shares.indexOf(Math.max(...shares)) : -1, name = data.class_names[best];
-    element("answer").textContent = shares && !api.refused ? name : "?";
+  function show(digits) {
+    const best = ({ shares }) => shares.indexOf(Math.max(...shares)), name = (one) => data.class_names[best(one)];
+    const alone = digits.length === 1 ? digits[0] : null, lines = [...new Set(digits.map(({ line }) => line))];
+    const text = (line) => digits.filter((one) => one.line === line).map((one) => (one.refused ? "?" : name(one))).join("");
+    const sure = (one) => percent(one.shares[best(one)]);
+    const refused = flats && digits.length ? digits.some((one) => one.refused) : null;
+    Object.assign(api, { digits, refused, distance: alone && alone.distance,
+      image: alone && [...alone.image.at], probabilities: alone && [...alone.shares] });
+    element("answer").textContent = lines.map(text).join(" ") || "?";
     element("answer").classList.toggle("word", element("answer").textContent.length > 2);
-    if (!shares) api.refused = null;
-    element("sure").textContent = !shares ? "" : api.refused
-      ? `like no image that the net was trained on; nearest is ${name}` : `${percent(shares[best])} sure`;
+    element("sure").textContent = !alone ? digits.map((one) => `${one.refused ? "?" : name(one)} ${sure(one)}`).join(", ")
+      : alone.refused ? `like no image that the net was trained on; nearest is ${name(alone)}` : `${sure(alone)} sure`;
     rows.forEach((row, k) => {
-      row.querySelector(".bar div").style.width = shares ? `${100 * shares[k]}%` : "0";
-      row.querySelector(".share").textContent = shares ? percent(shares[k]) : "";
+      row.querySelector(".bar div").style.width = alone ? `${100 * alone.shares[k]}%` : "0";
+      row.querySelector(".share").textContent = alone ? percent(alone.shares[k]) : "";
     });
-    [seen.height, seen.width] = data.image_shape;
-    if (!image) return;
-    const grey = new ImageData(image.columns, image.rows);
-    image.at.forEach((value, i) => grey.data.set([0, 0, 0, value], 4 * i));
-    seen.getContext("2d").putImageData(grey, 0, 0);
+    const [high, wide] = data.image_shape;
+    [seen.height, seen.width] = [high, wide * Math.max(digits.length, 1)];
+    digits.forEach(({ image }, k) => {
+      const grey = new ImageData(wide, high);
+      image.at.forEach((value, i) => grey.data.set([0, 0, 0, value], 4 * i));
+      seen.getContext("2d").putImageData(grey, k * wide, 0);
+    });
   }
 
-  function announce() {
-    answer();
-    element("said").textContent = api.probabilities
+  function announce(digits) { // given none, what is on the pad
+    if (digits) show(digits); else answer();
+    element("said").textContent = api.digits.length
       ? `${element("answer").textContent}, ${element("sure").textContent}` : "The pad is empty.";
   }
 
@@ -489,35 +425,34 @@
     undo();
   });
 
-  // a file: ink is what differs from the middle colour of the border
+  // a file
   async function open(file) {
     const bitmap = await createImageBitmap(file).catch(() => null);
     clear();
     if (bitmap) load(bitmap);
     else say(`${file.name} is no picture that this browser can read; save it as PNG or JPEG.`);
   }
-  function load(bitmap) {
-    const { width, height } = canvas, scale = Math.min(width / bitmap.width, height / bitmap.height);
-    const [w, h] = [bitmap.width, bitmap.height].map((side) => Math.max(Math.round(side * scale), 1));
-    const scratch = new OffscreenCanvas(w, h).getContext("2d");
-    scratch.fillStyle = "#fff";
-    scratch.fillRect(0, 0, w, h);
-    scratch.imageSmoothingQuality = "high";
-    scratch.drawImage(bitmap, 0, 0, w, h);
-    const found = scratch.getImageData(0, 0, w, h), { data: colours } = found;
-    const border = [...Array(w * h).keys()].filter((i) => i < w || i >= w * (h - 1) || i % w === 0 || i % w === w - 1);
-    const paper = [0, 1, 2].map((c) => border.map((i) => colours[4 * i + c]).sort((a, b) => a - b)[border.length >> 1]);
-    const distance = (i) => Math.hypot(...paper.map((value, c) => colours[4 * i + c] - value));
-    const far = Float64Array.from({ length: w * h }, (_, i) => distance(i));
-    const most = far.reduce((a, b) => Math.max(a, b), 1);
-    far.forEach((value, i) => colours.set([0, 0, 0, value > 0.3 * most ? (255 * value) / most : 0], 4 * i));
-    context.putImageData(found, Math.floor((width - w) / 2), Math.floor((height - h) / 2));
-    announce();
+  function load(bitmap) { // what is found in the picture is read as it is, and put on the pad to be seen and drawn on
+    const scratch = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
+    scratch.drawImage(bitmap, 0, 0);
+    const found = ink.findInk(ink.colours(scratch.getImageData(0, 0, bitmap.width, bitmap.height)));
+    context.clearRect(0, 0, canvas.width, canvas.height);
+    if (found) put(found);
+    const digits = read(found);
+    announce(digits);
+    if (!digits.length) say("No digit was found in that picture.");
   }
 
-  show(null, null);
-  const blot = inkOnPad(); // a first answer to nothing much, so that the engine has compiled all when one is wanted
+  function put(found) {
+    const { top, bottom, left, right, side } = bounds(found), room = 0.1 * side, step = (1.2 * side) / canvas.width;
+    const small = resize(found, [top - room, bottom + room], [left - room, right + room], step);
+    const drawn = new ImageData(small.columns, small.rows);
+    small.at.forEach((value, i) => { drawn.data[4 * i + 3] = 255 * value; });
+    context.putImageData(drawn, (canvas.width - small.columns) >> 1, (canvas.height - small.rows) >> 1);
+  }
+
+  show([]);
+  const blot = picture(canvas.height, canvas.width); // a first answer to nothing much, so that the engine has compiled all
   blot.at.fill(1, 140 * 280 + 70, 180 * 280);
-  ask(frame(withoutSpecks(blot)));
-  api.refused = null;
+  read(blot);
 })();

@@ -66,7 +66,7 @@ def page(
         "pad": no_pad or pad(answers.names),
         "net": "null" if no_pad else script(embedded(weights, about, subspaces)),
         "style": template("page.css"),
-        "script": template("pad.js") + template("page.js"),
+        "script": template("ink.js") + template("pad.js") + template("page.js"),
     }
     return filled("page.html", parts).encode()
 
@@ -175,7 +175,7 @@ def layer(pictures: Array) -> str:
 
 def pad(names: Sequence[str]) -> str:
     """The pad and the place of its answers, for classes called `names`."""
-    what = "digit" if are_digits(names) else "of the classes in the table"
+    what = "digit or number" if are_digits(names) else "of the classes in the table"
     return filled("pad.html", {"what": what, "classes": pad_rows(names)})
 
 
