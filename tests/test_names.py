@@ -64,7 +64,7 @@ def test_a_file_name_is_told_printably(asked, tmp_path, name, told):
     assert asked(path).split("  ")[0] == f"{tmp_path}/{told}"
     (answer,) = json.loads(asked(path, as_json=True, encoding="ascii"))
     assert answer["picture"] == f"{tmp_path}/{told}"
-    assert answer["classes"][0]["class"] in NAMES
+    assert answer["digits"][0]["classes"][0]["class"] in NAMES
 
 
 @LINUX

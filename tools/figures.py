@@ -89,9 +89,9 @@ def reading(model: Path, out: Path) -> None:
     figure, (photo, given, bars) = pyplot.subplots(1, 3, figsize=(8, 2.6), layout="constrained")
     photo.imshow(picture)
     photo.set_title("a picture", fontsize=10)
-    given.imshow(seen[0][1], cmap="gray_r")
+    given.imshow(seen[0][1][0].image, cmap="gray_r")
     given.set_title("what the net is given", fontsize=10)
-    classes = answer["classes"][::-1]
+    classes = answer["digits"][0]["classes"][::-1]
     drawn = bars.barh([one["class"] for one in classes], [one["probability"] for one in classes], color=LINE)
     bars.bar_label(drawn, [f" {one['probability']:.1%}" for one in classes])
     bars.set(xlim=(0, 1.25), xticks=[])
