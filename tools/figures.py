@@ -17,6 +17,7 @@ from drawings import SHAPES, STYLES, coverage
 from matplotlib import pyplot
 from ruamel.yaml import YAML
 
+from pipeline.base.text import percent
 from pipeline.commands.predict import classify, look
 from pipeline.model import load_model
 
@@ -93,7 +94,7 @@ def reading(model: Path, out: Path) -> None:
     given.set_title("what the net is given", fontsize=10)
     classes = answer["digits"][0]["classes"][::-1]
     drawn = bars.barh([one["class"] for one in classes], [one["probability"] for one in classes], color=LINE)
-    bars.bar_label(drawn, [f" {one['probability']:.1%}" for one in classes])
+    bars.bar_label(drawn, [f" {percent(one['probability'])}" for one in classes])
     bars.set(xlim=(0, 1.25), xticks=[])
     bars.set_title("its answer", fontsize=10)
     bars.spines[["top", "right", "bottom"]].set_visible(False)
