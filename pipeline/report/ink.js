@@ -82,6 +82,7 @@ const ink = (() => {
 
   function shrunk(ink, most) {
     const factor = Math.ceil(Math.max(ink.rows, ink.columns) / most);
+    if (factor === 1) return ink;
     return averaged(ink, ...[ink.rows, ink.columns].map((length) => {
       const cells = Math.ceil(length / factor);
       return area(length, 0, cells * factor, cells);
@@ -228,6 +229,10 @@ const ink = (() => {
     return found && found.ink;
   }
 
+  function drawn(levels, colours) { // findInk(colours()) of black on nothing, whose levels are known: sooner
+    return sheets(levels).length ? findInk(colours()) : written(levels, like(levels, () => 1), false);
+  }
+
   function inkWithin(colours, at, deepest) {
     const mask = picture(colours.rows, colours.columns, at);
     if (!at.some(Boolean)) return null;
@@ -280,10 +285,12 @@ const ink = (() => {
     } else for (const k of bars(number, boxes, edge, touching)) amounts[k] = 0;
     const least = SPECK * Math.max(...amounts), holds = (a, b) => a.top <= b.top && a.bottom >= b.bottom && a.left <= b.left && a.right >= b.right;
     const large = range(count + 1).filter((k) => k && amounts[k] >= least); // two axes hold a heavier plot in their box
-    const kept = new Set(large.filter((k) => !large.some((j) => amounts[j] > amounts[k] && holds(boxes[k - 1], boxes[j - 1]))));
+    const kept = new Uint8Array(count + 1), among = large.filter((k) => !large.some((j) => amounts[j] > amounts[k] && holds(boxes[k - 1], boxes[j - 1])));
+    for (const k of among) kept[k] = 1;
+    if (factor === 1) return like(ink, (i) => (kept[number[i]] ? ink.at[i] : 0));
     return like(ink, (i) => {
       const y = Math.floor(Math.floor(i / ink.columns) / factor), x = Math.floor((i % ink.columns) / factor);
-      return kept.has(number[y * cells.columns + x]) ? ink.at[i] : 0;
+      return kept[number[y * cells.columns + x]] ? ink.at[i] : 0;
     });
   }
 
@@ -325,11 +332,12 @@ const ink = (() => {
         for (const p of points) if (p[0] * sin + p[1] * cos > far) { far = p[0] * sin + p[1] * cos; corner = p; }
         return corner;
       });
+      const bare = 1 - covered(part, corners, Math.floor(near));
+      if (bare > UNCOVERED) continue;
       const size = Math.abs(corners.reduce((sum, [y, x], k) => sum + x * corners[(k + 1) % 4][0] - y * corners[(k + 1) % 4][1], 0)) / 2;
       const within = inside(corners, part, -near);
       const outside = part.at.reduce((sum, value, i) => sum + (value && !within.at[i]), 0) / Math.max(size, 1);
-      const bare = 1 - covered(part, corners, Math.floor(near));
-      if (outside <= OUTSIDE && bare <= UNCOVERED && outside + bare < least) { best = corners; least = outside + bare; }
+      if (outside <= OUTSIDE && outside + bare < least) { best = corners; least = outside + bare; }
     }
     return best;
   }
@@ -397,7 +405,8 @@ const ink = (() => {
     const lines = united(whole, oneLine), top = (line) => Math.min(...whole.filter((_, k) => lines[k] === line).map((box) => box.top));
     const order = [...new Set(lines)].sort((a, b) => top(a) - top(b));
     return whole
-      .map((box, k) => ({ box, line: order.indexOf(lines[k]), ink: like(ink, (i) => (!whose[i] || whose[i] === k + 1 ? ink.at[i] : 0)) }))
+      .map((box, k) => ({ box, line: order.indexOf(lines[k]), 
+        ink: whole.length === 1 ? ink : like(ink, (i) => (!whose[i] || whose[i] === k + 1 ? ink.at[i] : 0)) }))
       .sort((a, b) => a.line - b.line || a.box.left + a.box.right - b.box.left - b.box.right);
   }
 
@@ -418,5 +427,5 @@ const ink = (() => {
     return { rows, columns, at: rgba.slice(0, 3).map((channel) => channel.map((value, i) => value * (rgba[3][i] / 255) + paper * (1 - rgba[3][i] / 255))) };
   }
 
-  return { picture, bounds, strokeWidth, resize, findInk, pieces, colours };
+  return { picture, bounds, strokeWidth, resize, findInk, drawn, pieces, colours };
 })();

@@ -272,7 +272,11 @@
   };
   window.pad = api;
 
-  const onPad = () => ink.findInk(ink.colours(context.getImageData(0, 0, canvas.width, canvas.height)));
+  function onPad() {
+    const found = context.getImageData(0, 0, canvas.width, canvas.height), levels = picture(found.height, found.width);
+    for (let i = 0; i < levels.at.length; i++) levels.at[i] = found.data[4 * i + 3] / 255;
+    return ink.drawn(levels, () => ink.colours(found));
+  }
 
   function ask(image) {
     const numbers = shown[data.features](image), shares = softmax(logits(numbers));
