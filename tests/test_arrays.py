@@ -218,7 +218,7 @@ def of_size(raw, count):
 
 @pytest.mark.parametrize(("shown", "normalized"), [("pixels", False), ("pixels", True), ("edges", True)])
 def test_the_memory_of_a_conversion_does_not_grow_with_the_images(raw, monkeypatch, shown, normalized):
-    """Beside the files: labels alone."""
+    """Beside the files: labels alone. An image has 12 bytes, so that a copy of the images would exceed the limit."""
     for module in ("idx", "arrays", "raw"):
         monkeypatch.setattr(f"pipeline.datasets.{module}.BLOCK", 4096)
     peaks = []
@@ -230,7 +230,7 @@ def test_the_memory_of_a_conversion_does_not_grow_with_the_images(raw, monkeypat
         a.save_dataset(raw / "d.npz", arrays, ABOUT)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[1] - peaks[0] < 5 * 180_000
+    assert peaks[1] - peaks[0] < 8 * 180_000
 
 
 @pytest.mark.parametrize("classes", [None, 2])

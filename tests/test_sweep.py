@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -422,4 +423,5 @@ def test_a_cluster_of_this_machine_opens_no_port_to_others_and_no_page(dask: Non
         family = [psutil.Process(), *psutil.Process().children(recursive=True)]
         ports = [one.laddr for process in family for one in process.net_connections() if one.status == "LISTEN"]
         assert len(ports) >= 4
-        assert {port.ip for port in ports} == {"127.0.0.1"}
+        assert ports
+        assert all(ip_address(port.ip).is_loopback for port in ports)
