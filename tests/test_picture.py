@@ -374,7 +374,9 @@ def test_a_bar_or_a_bay_of_a_digit_is_no_sheet(scale):
     assert bounds(seen(bar) > 0)[1] - bounds(seen(bar) > 0)[0] == 20
 
 
-def test_a_page_of_marks_is_refused():
-    marks = np.kron(np.indices((24, 24)).sum(0) % 2 == 0, np.pad(np.ones((4, 2)), 3))
-    with pytest.raises(PipelineError, match=r"^x holds 288 marks, more than 100; cut out one number"):
+@pytest.mark.parametrize(("side", "told"), [(24, "288 marks, more than 100"), (60, "1800 marks, more than 500")])
+def test_a_page_of_marks_is_refused(side, told):
+    """However many they are: their number is known before every two of them are compared."""
+    marks = np.kron(np.indices((side, side)).sum(0) % 2 == 0, np.pad(np.ones((4, 2)), 3))
+    with pytest.raises(PipelineError, match=rf"^x holds {told}; cut out one number"):
         alone(encoded(picture(marks)))

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.base.arrays import Array
+from pipeline.base.errors import PipelineError
 from pipeline.digit.blots import blots
 from pipeline.digit.framing import bounds, stroke_width
 
@@ -22,6 +23,7 @@ STACKED = 0.2  # of the taller part: so far apart, from top to bottom, they are 
 GAP = 0.6  # pens: parts so close are of one digit
 LEVEL = 0.5  # of the lower of two digits that is beside the other: they stand on one line
 AWAY = 3.0  # heights: digits further apart stand on lines of their own
+MOST_PARTS = 500  # of 100 digits, in broken strokes
 
 
 class Piece(NamedTuple):
@@ -32,10 +34,15 @@ class Piece(NamedTuple):
     line: int
 
 
-def pieces(ink: Array) -> list[Piece]:
-    """The digits of `ink`, line by line, from left to right."""
+def pieces(ink: Array, name: str) -> list[Piece]:
+    """The digits of `ink`, line by line, from left to right.
+
+    Raises PipelineError, beginning with `name`, where it has more than MOST_PARTS parts: every two are compared.
+    """
     part = blots(ink > INKED)
     numbers = np.unique(part[part > 0])
+    if len(numbers) > MOST_PARTS:
+        raise PipelineError(f"{name} holds {len(numbers)} marks, more than {MOST_PARTS}; cut out one number.")
     boxes = np.array([bounds(part == k) for k in numbers])
     near = GAP * stroke_width(ink > INKED)
     owner = united(len(numbers), one_digit(boxes, near))

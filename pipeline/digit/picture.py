@@ -54,7 +54,7 @@ def digits(content: bytes, name: str, shape: tuple[int, int], like: Framing, apa
     """
     picture, factor = read_picture(content, name)
     ink = find_ink(picture, name)
-    found = pieces(ink) if apart else [Piece(ink, bounds(ink > INK), 0)]
+    found = pieces(ink, name) if apart else [Piece(ink, bounds(ink > INK), 0)]
     if len(found) > MOST_DIGITS:
         raise PipelineError(f"{name} holds {len(found)} marks, more than {MOST_DIGITS}; cut out one number.")
     return [
