@@ -6,7 +6,6 @@ import os
 import platform
 import shlex
 import sys
-import weakref
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -45,11 +44,6 @@ def _identity(path: Path) -> tuple[int, ...] | None:
     return None
 
 
-def _close(files: Iterable[int]) -> None:
-    for file in files:
-        os.close(file)
-
-
 def _written(found: os.stat_result) -> tuple[int, ...]:
     return found.st_size, found.st_mtime_ns  # some network file systems invent an inode number at every call
 
@@ -66,7 +60,6 @@ class Basis:
         self.inputs, self.recorded = inputs, "DVC_STAGE" in os.environ
         self.files = {path: os.open(path, os.O_RDONLY) for path in inputs if path.is_file()}
         self.written = {path: _written(os.stat(file)) for path, file in self.files.items()}
-        weakref.finalize(self, _close, self.files.values())
         if self.recorded:
             _require_code_beside(Path.cwd())
             self.code, self.identities = _code(), [_identity(path) for path in inputs]
@@ -78,10 +71,12 @@ class Basis:
 
     @contextlib.contextmanager
     def unaltered(self) -> Iterator[None]:
-        """While outputs are written. Raises PipelineError, before or after, where something is not as it was."""
+        """While outputs are written, once. Raises PipelineError, before or after, where something is not as it was."""
         self._require()
         yield
         self._require()
+        for file in self.files.values():  # not in a finalizer: there Python ignores a signal and a full disk
+            os.close(file)
 
     def _require(self) -> None:
         """An input may be mapped until now: a file that took its place does no harm, a write into it does."""
