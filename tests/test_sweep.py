@@ -335,6 +335,10 @@ def test_a_killed_worker_and_diverged_trials_harm_no_other_trial(swept: Swept, b
     assert swept.experiments() == sound
     assert len(sound) == 2
     assert by_hand in {swept.sha256(name) for name in sound}
+    head = swept.clone.output("git", "rev-parse", "HEAD").strip()
+    for name in sound:  # nothing of another pipeline
+        changed = swept.clone.output("git", "diff", "--name-only", "HEAD", f"refs/exps/{head[:2]}/{head[2:]}/{name}").split()
+        assert {path.partition("/")[0] for path in changed} == {"examples"}
     wait_for(lambda: not processes(swept.clone.folder))
     assert not swept.clone.changed()
     started = swept.started.read_text()

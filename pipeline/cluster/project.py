@@ -64,6 +64,12 @@ def find_project(sweep: str) -> Project:
     return Project(root, scratch, order)
 
 
+def ready(project: Project, trials: Iterable[Trial]) -> tuple[Project, dict[str, Order]]:
+    """The project with its code in its place, and an order for each trial, by name."""
+    project = bundled(project)
+    return project, ordered(project, trials)
+
+
 def bundled(project: Project) -> Project:
     """The project with its code as a git bundle in its place. Files of a stopped sweep of another commit go."""
     place = Path(project.order["place"])

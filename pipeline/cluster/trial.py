@@ -27,6 +27,7 @@ from pipeline.cluster.worker import Order, stored
 
 GRACE_SECONDS = 5.0  # for a training that is told to stop: it saves a checkpoint
 CHECKPOINTS = "data/checkpoints"
+PIPELINE = ("dvc.yaml", "dvc.lock")
 
 
 def main() -> None:
@@ -66,6 +67,7 @@ def outcome(order: Order) -> dict[str, Any]:
     settings = [flag for override in order["overrides"] for flag in ("-S", override)]
     dvc(project, "exp", "run", "--name", name, *settings, "dvc.yaml")
     ref = f"refs/exps/{head[:2]}/{head[2:]}/{name}"
+    complete(folder, ref, order)
     git("bundle", "create", "--quiet", "experiment.bundle", ref, f"^{head}", folder=folder)
     bundle = base64.b64encode((folder / "experiment.bundle").read_bytes()).decode()
     named = set(re.findall(r"md5: (\w{32})$", (project / "dvc.lock").read_text("utf-8"), re.MULTILINE))
@@ -81,6 +83,7 @@ def clone(source: Path, folder: Path, order: Order) -> Path:
     """
     fresh = Path(tempfile.mkdtemp(dir=folder.parent))
     git("clone", "--quiet", "--shared", "--no-checkout", str(source), str(fresh))
+    git("sparse-checkout", "set", "--no-cone", "/*", *(f"!/{path}" for path in foreign(fresh, order)), folder=fresh)
     git("checkout", "--quiet", "--detach", order["head"], folder=fresh)
     config = f'[cache]\n    dir = "{order["cache"]}"\n    type = "reflink,hardlink,copy"\n'
     (fresh / order["dvc"] / ".dvc/config.local").write_text(config, "utf-8")
@@ -90,6 +93,23 @@ def clone(source: Path, folder: Path, order: Order) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)
     return folder / order["project"]
+
+
+def foreign(folder: Path, order: Order) -> list[str]:
+    """The files of other pipelines in the repository, which clones go without: DVC would parse each several times."""
+    files = git("ls-tree", "-r", "-z", "--name-only", order["head"], folder=folder).split("\0")
+    own = {order["project"] + name for name in PIPELINE}
+    return [path for path in files if path.rpartition("/")[2] in PIPELINE and path not in own]
+
+
+def complete(folder: Path, ref: str, order: Order) -> None:
+    """Put the files of other pipelines back into an experiment: DVC takes them for deleted."""
+    if others := foreign(folder, order):
+        git("read-tree", ref, folder=folder)
+        git("reset", "--quiet", order["head"], "--", *others, folder=folder)
+        tree, message = git("write-tree", folder=folder), git("log", "-1", "--format=%B", ref, folder=folder)
+        commit = git("commit-tree", tree, "-p", order["head"], "-m", message, folder=folder)
+        git("update-ref", ref, commit, folder=folder)
 
 
 def link(project: Path, order: Order) -> None:

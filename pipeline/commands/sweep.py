@@ -4,6 +4,8 @@ import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -89,10 +91,12 @@ def run(project: "Project", trials: Sequence["Trial"], workers: int, cluster: st
     if not todo:
         return 0
     folders: Any = {"place": "", "cache": ""} if cluster else {}  # the machines of a cluster have their own
-    with connected(cluster, min(workers, len(todo)), project.order["place"]) as client:
+    with ThreadPoolExecutor(1) as thread, ExitStack() as stack:
+        preparing = thread.submit(projects.ready, project, todo.values())  # while the workers start
+        client = stack.enter_context(connected(cluster, min(workers, len(todo)), project.order["place"]))
+        project, found = preparing.result()
+        orders = {name: order | folders for name, order in found.items()}
         typer.echo(f"workers: {len(client.scheduler_info(n_workers=-1)['workers'])}, at {client.scheduler.address}")
-        project = projects.bundled(project)
-        orders = {name: order | folders for name, order in projects.ordered(project, todo.values()).items()}
         failed, began = 0, time.monotonic()
         for count, (name, result) in enumerate(outcomes(client, orders, project.order), 1):
             error = result.get("error")
