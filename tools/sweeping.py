@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from clone import Clone
 
-SETTINGS = ["-S", "train.length=300 iterations", "-S", "convert.validation=300"]
+SETTINGS = ["-S", "convert.validation=300"]
 WORKERS = (1, 2)
 
 
@@ -46,16 +46,25 @@ def main() -> None:
 
 
 def measured(clone: Clone, seed: int, trials: int) -> dict[str, Cost]:
-    """Every way on seeds of its own, so that no run-cache has them."""
-    exp = ["dvc", "exp", "run", *SETTINGS]
-    costs = {"dvc exp run": timed(clone, [[*exp, "-S", f"train.seed={seed + i}", "dvc.yaml"] for i in range(trials)])}
-    run(clone, "git", "checkout", "--quiet", ".")
-    for workers in WORKERS:
-        seed += trials
+    """Every way on seeds of its own, so that no run-cache has them.
+
+    `dvc exp run` runs before, between and after the sweeps: the speed of a shared machine drifts within minutes.
+    """
+    alone, costs = timed(clone, serial(seed, trials, 0)), {}
+    for i, workers in enumerate(WORKERS, 1):
+        run(clone, "git", "checkout", "--quiet", ".")
+        begin = seed + i * trials
         sweep = ["python", "-m", "pipeline", "sweep", "--workers", str(workers), "-S"]
-        cost = timed(clone, [[*sweep, f"train.seed=range({seed},{seed + trials})", *SETTINGS]])
+        cost = timed(clone, [[*sweep, f"train.seed=range({begin},{begin + trials})", *SETTINGS]])
         costs[f"sweep, {workers} workers"] = cost
-    return costs
+        alone = Cost(*map(sum, zip(alone, timed(clone, serial(seed, trials, i)), strict=True)))
+    return {"dvc exp run": alone} | costs
+
+
+def serial(seed: int, trials: int, part: int) -> list[list[str]]:
+    """The commands of that part of all trials: they are divided into one part more than there are sweeps."""
+    exp = ["dvc", "exp", "run", *SETTINGS]
+    return [[*exp, "-S", f"train.seed={seed + i}", "dvc.yaml"] for i in range(part, trials, len(WORKERS) + 1)]
 
 
 def timed(clone: Clone, commands: list[list[str]]) -> Cost:
