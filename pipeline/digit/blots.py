@@ -6,9 +6,10 @@ from pipeline.base.arrays import Array
 
 
 def blots(mask: Array) -> Array:
-    """A number for each connected part of `mask` (Y, X), corners connect; 0 outside it.
+    """A number for each connected part of `mask` (Y, X); pixels that touch at a corner are connected. 0 outside `mask`.
 
-    Every pixel takes the largest number around it, then the number that the pixel of that number has by now.
+    At first each pixel has its own number. In each round, a pixel takes the largest number around it, and then the
+    number that the pixel with that number has now.
     """
     first = np.arange(1, mask.size + 1).reshape(mask.shape)
     before, number = first, np.where(mask, first, 0)

@@ -1,4 +1,4 @@
-"""How a data set frames its digits: measured on its images, so that other pictures can be framed likewise.
+"""How a data set frames its digits, measured on its images. Other pictures can then be framed in the same way.
 
 Shapes: images (N, Y, X) of 0-255, ink (Y, X), where 0 is bare paper; places in pixels from the upper left corner.
 """
@@ -11,13 +11,13 @@ from pipeline.base.arrays import Array
 from pipeline.base.errors import PipelineError
 
 MEASURED = 1000  # images that a framing is measured on
-WRITTEN = 127  # a pixel above is more ink than paper
+WRITTEN = 127  # a pixel above this is more ink than paper
 
 
 class Framing(NamedTuple):
     """How a data set frames its digits, in pixels: longest side, place of the centre of mass, width of the stroke.
 
-    least_slant, most_slant: quartiles of how far they lean to the right, in columns a row.
+    least_slant, most_slant: quartiles of how far the digits lean to the right, in columns per row.
     """
 
     side: float
@@ -29,10 +29,10 @@ class Framing(NamedTuple):
 
 
 def framing(images: Array) -> Framing:
-    """Medians and quartiles over the first of `images`; for MNIST 20, 14.5, 14.5, 2.5, 0.0 and 0.4.
+    """Medians and quartiles over the first MEASURED of `images`; for MNIST 20, 14.5, 14.5, 2.5, 0.0 and 0.4.
 
-    They are sums of whole numbers and single divisions, exact until the last: the same bits everywhere. Raises
-    PipelineError where all images are dark.
+    Sums of whole numbers are exact, and only * and / come after them: the same bits everywhere. Raises PipelineError
+    where all images are dark.
     """
     each = np.array([measure(image) for image in images[:MEASURED] if image.max() > WRITTEN])
     if not len(each):
@@ -63,7 +63,7 @@ def centre_of_mass(ink: Array) -> tuple[float, float]:
 
 
 def stroke_width(mask: Array) -> float:
-    """Twice the area of `mask` (Y, X) by its outline, which a walk along pixels makes 4 / pi too long on average."""
+    """Twice the area of `mask` (Y, X) divided by its outline; an outline along pixels is 4 / pi too long on average."""
     edged = np.zeros(np.add(mask.shape, 2), np.int8)  # np.pad takes ten times as long
     edged[1:-1, 1:-1] = mask
     outline = sum(np.count_nonzero(np.diff(edged, axis=axis)) for axis in (0, 1))
@@ -71,7 +71,7 @@ def stroke_width(mask: Array) -> float:
 
 
 def slant(mask: Array) -> float:
-    """How far `mask` (Y, X) leans to the right, in columns a row: the line along which its columns follow its rows."""
+    """How far `mask` (Y, X) leans to the right, in columns per row: the slope of a line by least squares."""
     rows, columns = np.nonzero(mask)
     n, y, x = len(rows), int(rows.sum()), int(columns.sum())
     along, across = int((rows * rows).sum()) * n - y * y, int((rows * columns).sum()) * n - y * x

@@ -1,6 +1,6 @@
-"""The ink of a picture, on whatever its paper lies: what differs from the paper as most of it does.
+"""The ink of a picture: it differs from the paper in one direction of colour, the main one.
 
-Shapes: pictures (Y, X, 3) of colours 0-255; masks (Y, X); ink (Y, X), from 0, bare paper, to 1.
+Shapes: pictures (Y, X, 3) of colours 0-255; masks (Y, X); ink (Y, X), from 0 (bare paper) to 1.
 """
 
 from collections.abc import Iterator
@@ -16,23 +16,23 @@ from pipeline.digit.paper import flat_paper, papers, rim
 from pipeline.digit.resize import shrunk
 from pipeline.digit.sheets import sheets
 
-FAINTEST = 8.0  # of 255: ink that stands out less from its paper is none
-NOISE = 4.0  # standard deviations of the paper: what stands out less may be chance
-RULED = 0.3  # of the ink's strength: ruled lines, dust and what shines through from the other side are below
-INNER = 0.1  # of the largest blot: one at least that large within a photo is the digit, and none at its rim
-LONG = 0.5  # of a side of the picture: what runs along it so far is a bar, where something else is within
-SMALL = 0.08  # of the shorter side: what is smaller is not the digit that a bar stands beside
-SPECK = 0.05  # of the largest blot: what is smaller was not written
-BLOT_CELLS = 400  # at most, a side, in which blots are told apart
-THICK = 0.3  # of a digit's longest side: no pen is thicker
+FAINTEST = 8.0  # of 255: what differs less from the paper is not ink
+NOISE = 4.0  # standard deviations of the paper: a smaller difference may be chance
+RULED = 0.3  # share of the ink's strength: ruled lines, dust and ink on the other side of the paper are weaker
+INNER = 0.1  # share of the largest blot: if a blot inside a photo is so large, no blot at the rim is the digit
+LONG = 0.5  # share of a side of the picture: a blot that covers so much of the side is a bar, if another blot is inside
+SMALL = 0.08  # share of the shorter side: a smaller blot is not the digit beside a bar
+SPECK = 0.05  # share of the largest blot: a smaller one was not written
+BLOT_CELLS = 400  # blots are separated on a grid with at most this many cells per side
+THICK = 0.3  # share of a digit's longest side: no pen is thicker
 DEEPEST = 4  # sheets within sheets: a frame, its inside, a card in it, its drawn border
-BARE = 0.4  # of the picture: where less is paper, something else was taken for it
-CUT = 0.1  # of a sheet's rim: where more is ink, it is no sheet but the bays of a digit
-FAINTER = 0.4  # of the contrast of a sheet: ink on it that stands out less is its texture
+BARE = 0.4  # share of the picture: if less is bare, this is not the paper
+CUT = 0.1  # share of a sheet's rim: if more is ink, this is not a sheet but the inside of a digit
+FAINTER = 0.4  # share of the contrast of a sheet: what differs less from the sheet is its texture
 
 
 class Ink(NamedTuple):
-    """Ink (Y, X), how far it stands out from its paper, in colours, and how well that explains the picture."""
+    """Ink (Y, X), its difference from the paper in colour, and how well this paper explains the picture."""
 
     ink: Array
     contrast: float
@@ -40,7 +40,7 @@ class Ink(NamedTuple):
 
 
 def find_ink(picture: Array, name: str) -> Array:
-    """How much ink is where (Y, X) on the innermost sheet of `picture` that has any.
+    """The ink (Y, X) on the innermost sheet of `picture` that has any.
 
     Raises PipelineError, beginning with `name`, where there is none.
     """
@@ -51,7 +51,7 @@ def find_ink(picture: Array, name: str) -> Array:
 
 
 def ink_within(picture: Array, mask: Array, deepest: int) -> Ink | None:
-    """The ink within `mask`, on the paper that explains most; None if blank."""
+    """The ink within `mask`, on the paper that explains the picture best; None if `mask` is blank."""
     if not mask.any():
         return None
     first = None
@@ -69,9 +69,9 @@ def ink_within(picture: Array, mask: Array, deepest: int) -> Ink | None:
 
 
 def stands_out(contrast: Array, mask: Array, photo: bool) -> Ink | None:
-    """The ink by its contrast to the paper (Y, X, 3), in the direction of colour of most of it; None if too faint.
+    """The ink, by its contrast to the paper (Y, X, 3) in the main direction of colour; None if it is too faint.
 
-    It explains the shares of the picture and of its rim that are bare paper; and nothing where there is hardly any.
+    `explained` is the share of the picture that is bare paper, plus the same share of the rim; 0 if too little is bare.
     """
     strength = np.sqrt((contrast**2).sum(axis=2)) * mask
     colour = contrast[strength >= strength.max() / 2].mean(axis=0)
@@ -89,7 +89,7 @@ def stands_out(contrast: Array, mask: Array, photo: bool) -> Ink | None:
 
 
 def looks_written(ink: Array, sheet: Array | None = None) -> bool:
-    """Whether a pen drew it: its strokes are thin for its largest side, and hardly touch the rim of the `sheet`."""
+    """Whether a pen drew `ink`: its strokes are thin for its longest side, and hardly touch the rim of `sheet`."""
     mask = ink > 0.5
     if not mask.any() or (sheet is not None and mask[rim(sheet)].mean() > CUT):
         return False
@@ -98,10 +98,10 @@ def looks_written(ink: Array, sheet: Array | None = None) -> bool:
 
 
 def written(ink: Array, mask: Array, photo: bool) -> Array:
-    """`ink` without specks and without what comes in from the rim of `mask`, unless nothing else is there.
+    """`ink` without specks and without foreign parts that touch the rim of `mask`, unless nothing else is there.
 
-    What touches the rim of a photo is the table, a shadow, or another line of writing; in a drawing only a bar
-    that runs along it or across from side to side is foreign.
+    In a photo, a part that touches the rim is the table, a shadow, or another line of writing. In a drawing, only a bar
+    along the rim or from side to side is foreign.
     """
     factor = -(-max(ink.shape) // BLOT_CELLS)
     cells = shrunk(ink[..., None], BLOT_CELLS)[..., 0]
@@ -121,7 +121,7 @@ def written(ink: Array, mask: Array, photo: bool) -> Array:
 
 
 def around(blot: Array, amounts: Array) -> Array:
-    """Which blots' boxes hold a heavier blot, as two axes hold a plot; of specks, no matter."""
+    """Whether each blot has a heavier blot inside its box, as two axes have a plot inside; False for specks."""
     found = np.zeros(len(amounts), bool)
     large = np.flatnonzero(amounts >= SPECK * amounts.max())
     large = large[large > 0]
@@ -132,7 +132,7 @@ def around(blot: Array, amounts: Array) -> Array:
 
 
 def bars(blot: Array, edge: Array, touching: Array) -> Iterator[int]:
-    """The numbers of blots that run along the rim or from side to side, where another blot touches no rim."""
+    """Yield the numbers of blots along the rim or from side to side, but only if a blot of some size is inside."""
     top, bottom, left, right = bounds(edge)
     high, wide = bottom - top, right - left
     inside = np.where(np.isin(blot, touching), 0, blot)

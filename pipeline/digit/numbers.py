@@ -1,8 +1,8 @@
 """Whole numbers: which ink belongs to which digit, and which digits stand on one line.
 
-Strokes of one digit overlap from left to right or nearly touch; those of its neighbours do not.
+Strokes of one digit overlap from left to right or nearly touch; strokes of two digits do not.
 
-Shapes: ink (Y, X), from 0, bare paper, to 1; boxes (N, 4) of first row, row after the last, first column, column after
+Shapes: ink (Y, X), from 0 (bare paper) to 1; boxes (N, 4): first row, row after the last, first column, column after
 the last.
 """
 
@@ -16,14 +16,14 @@ from pipeline.base.errors import PipelineError
 from pipeline.digit.blots import blots
 from pipeline.digit.framing import bounds, stroke_width
 
-INKED = 0.25  # more is part of a stroke
-SPECK = 0.05  # of the digit's largest part: what is smaller was not written
-OVERLAP = 0.5  # of the narrower of two parts: strokes of one digit
-STACKED = 0.2  # of the taller part: so far apart, from top to bottom, they are still of one digit
-GAP = 0.6  # pens: parts so close are of one digit
-LEVEL = 0.5  # of the lower of two digits that is beside the other: they stand on one line
-AWAY = 3.0  # heights: digits further apart stand on lines of their own
-MOST_PARTS = 500  # of 100 digits, in broken strokes
+INKED = 0.25  # a pixel with more ink is part of a stroke
+SPECK = 0.05  # share of the digit's largest part: a smaller part was not written
+OVERLAP = 0.5  # share of the narrower of two parts: if so much overlaps from left to right, both are of one digit
+STACKED = 0.2  # share of the taller part: the largest gap, from top to bottom, between such strokes
+GAP = 0.6  # widths of the pen: parts with a smaller gap are strokes of one digit
+LEVEL = 0.5  # share of the shorter of two digits: if so much of it is beside the other, they stand on one line
+AWAY = 3.0  # heights of a digit: digits further apart stand on different lines
+MOST_PARTS = 500  # 100 digits in broken strokes have fewer
 
 
 class Piece(NamedTuple):
@@ -37,7 +37,7 @@ class Piece(NamedTuple):
 def pieces(ink: Array, name: str) -> list[Piece]:
     """The digits of `ink`, line by line, from left to right.
 
-    Raises PipelineError, beginning with `name`, where it has more than MOST_PARTS parts: every two are compared.
+    Raises PipelineError, beginning with `name`, where `ink` has more than MOST_PARTS parts: every two are compared.
     """
     part = blots(ink > INKED)
     numbers = np.unique(part[part > 0])
@@ -59,7 +59,7 @@ def pieces(ink: Array, name: str) -> list[Piece]:
 
 
 def one_digit(boxes: Array, near: float) -> Array:
-    """Which parts (N, N) are strokes of one digit, by their boxes."""
+    """For any two parts (N, N), whether they are strokes of one digit, by their boxes."""
     top, bottom, left, right = boxes.T
     wide, high = right - left, bottom - top
     across, down = overlap(left, right), overlap(top, bottom)
@@ -69,7 +69,7 @@ def one_digit(boxes: Array, near: float) -> Array:
 
 
 def one_line(boxes: Array) -> Array:
-    """Which digits (N, N) stand on one line, by their boxes."""
+    """For any two digits (N, N), whether they stand on one line, by their boxes."""
     top, bottom, left, right = boxes.T
     high = bottom - top
     level = overlap(top, bottom) >= LEVEL * np.minimum.outer(high, high)
@@ -78,13 +78,13 @@ def one_line(boxes: Array) -> Array:
 
 
 def overlap(start: Array, stop: Array) -> Array:
-    """How far ranges (N,) overlap each other: (N, N); where they do not, less than 0 by how far they are apart."""
+    """For any two of the ranges (N,), how far they overlap (N, N); if they do not, minus the gap between them."""
     both: Array = np.minimum.outer(stop, stop) - np.maximum.outer(start, start)
     return both
 
 
 def united(count: int, related: Array) -> Array:
-    """For each of `count` things the smallest that `related` (N, N) relates it to, directly or through others."""
+    """For each of `count` things, the first one that `related` (N, N) connects it to, directly or through others."""
     group = np.arange(count)
     for _ in range(count):
         group = np.where(related, group, count).min(axis=1)
@@ -92,7 +92,7 @@ def united(count: int, related: Array) -> Array:
 
 
 def in_order(found: list[Piece]) -> Iterator[Piece]:
-    """The pieces by line from above, the lines numbered from 0, and from left to right."""
+    """The pieces line by line from the top, and from left to right; the lines get numbers from 0."""
     lines = sorted({piece.line for piece in found}, key=lambda line: min(p.box[0] for p in found if p.line == line))
     for number, line in enumerate(lines):
         for piece in sorted((p for p in found if p.line == line), key=lambda p: p.box[2] + p.box[3]):

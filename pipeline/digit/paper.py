@@ -1,6 +1,6 @@
 """The paper of a picture: one colour, or a smooth surface where light makes it uneven.
 
-Shapes: pictures (Y, X, 3) of colours 0-255; masks (Y, X), which say where the paper is looked for.
+Shapes: pictures (Y, X, 3) of colours 0-255; masks (Y, X), in which the paper is searched.
 """
 
 from collections.abc import Iterator
@@ -11,18 +11,18 @@ from pipeline.base.arrays import Array
 from pipeline.digit.resize import shrunk
 
 EXPONENTS = np.arange(5)
-POWERS = np.add.outer(EXPONENTS, EXPONENTS)  # of the terms of a polynomial of two variables
-DEGREE = 4  # of the surface that light makes of paper
+POWERS = np.add.outer(EXPONENTS, EXPONENTS)  # powers of the terms of a polynomial of two variables
+DEGREE = 4  # degree of the surface of unevenly lit paper
 PLAIN = 2  # degree of the surface that is fitted to the rim alone
 ROUNDS = 20
-CELLS = 64  # a side, at most, that a surface is fitted to
+CELLS = 64  # a surface is fitted to a grid with at most this many cells per side
 
 
 def papers(picture: Array, mask: Array) -> Iterator[tuple[Array, bool]]:
-    """What the paper (Y, X, 3) of `picture` within `mask` may be, and whether it is a photo's.
+    """Each paper (Y, X, 3) that `picture` may have within `mask`, and whether it is the paper of a photo.
 
     Drawing programs leave one colour along the rim. In a photo the paper is what the rim shows, or what most of the
-    picture shows: there may be a table along the rim, or more ink than paper within.
+    picture shows: a table may lie along the rim, or the inside may have more ink than paper.
     """
     flat = flat_paper(picture[rim(mask)])
     if flat is not None:
@@ -33,14 +33,14 @@ def papers(picture: Array, mask: Array) -> Iterator[tuple[Array, bool]]:
 
 
 def rim(mask: Array) -> Array:
-    """The pixels of `mask` (Y, X) that have one outside it, or none at all, beside them."""
+    """The border pixels of `mask` (Y, X): a pixel beside them is outside `mask` or outside the picture."""
     p = np.pad(mask, 1)
     edge: Array = mask & ~(p[:-2, 1:-1] & p[2:, 1:-1] & p[1:-1, :-2] & p[1:-1, 2:])
     return edge
 
 
 def flat_paper(colours: Array) -> Array | None:
-    """The one colour of most of `colours` (N, 3), as drawing programs leave it; None in a photo."""
+    """The one colour that most of `colours` (N, 3) have, as in a drawing program; None in a photo."""
     each, counts = np.unique(colours, axis=0, return_counts=True)
     most = int(counts.argmax())
     paper: Array = each[most]
@@ -48,10 +48,10 @@ def flat_paper(colours: Array) -> Array | None:
 
 
 def lit_paper(picture: Array, mask: Array, from_rim: bool) -> Array:
-    """The colours (Y, X, 3) of unevenly lit paper: a smooth surface, fitted robustly, to which ink is an outlier.
+    """The colours (Y, X, 3) of unevenly lit paper: a smooth surface, fitted robustly, so that ink is an outlier.
 
-    Least squares again and again, a residual r weighing 1 / (1 + (r / s)^2)^2, s the median (Geman & McClure 1985).
-    The degree grows from 0. With `from_rim` the first rounds see the rim of `mask` alone, and s stays the rim's.
+    Least squares in rounds: a residual r has the weight 1 / (1 + (r / s)^2)^2, s is the median (Geman & McClure 1985).
+    The degree grows from 0. With `from_rim` the first rounds use only the rim of `mask`, and s stays the rim's median.
     """
     known = shrunk(mask[..., None].astype(np.float64), CELLS)
     cells = shrunk(picture * mask[..., None], CELLS) / np.maximum(known, 1e-9)
@@ -71,7 +71,7 @@ def lit_paper(picture: Array, mask: Array, from_rim: bool) -> Array:
 
 
 def solved(basis: Array, weights: Array, colours: Array) -> Array:
-    """Least squares of `colours` (N, 3) by `basis` (N, T), weighed (N, 1): (T, 3)."""
+    """The coefficients (T, 3) by which `basis` (N, T) fits `colours` (N, 3): least squares with `weights` (N, 1)."""
     equations = basis.T @ (weights * basis) + 1e-6 * np.eye(basis.shape[1])  # solvable for a few pixels, too
     solution: Array = np.linalg.solve(equations, basis.T @ (weights * colours))
     return solution
@@ -85,7 +85,7 @@ def terms(shape: tuple[int, ...]) -> Array:
 
 
 def surface(fitted: Array, used: Array, shape: tuple[int, ...]) -> Array:
-    """The polynomial of coefficients `fitted` (T, 3) of the terms `used` over a picture (Y, X): (Y, X, 3)."""
+    """The values (Y, X, 3) of a polynomial in each pixel: `fitted` (T, 3) are the coefficients of the terms `used`."""
     table = np.zeros((DEGREE + 1, DEGREE + 1, 3))
     table[tuple(np.argwhere(POWERS <= DEGREE)[used].T)] = fitted
     down, across = (powers(length) for length in shape)

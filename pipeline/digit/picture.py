@@ -1,12 +1,11 @@
-"""Anyone's picture of a digit or a number, its digits brought to the shape of a data set as MNIST's own digits were.
+"""Anyone's picture of a digit or a number: its digits get the form of a data set, as MNIST's own digits did.
 
-MNIST's digits were black and white scans, scaled to fit 20 x 20 pixels at unchanged proportions, which made them grey,
-and laid into 28 x 28 with their centre of mass in the middle (LeCun, Cortes & Burges,
-http://yann.lecun.com/exdb/mnist/). How large, where and with what pen a data set writes is measured on its images
-(framing.py). The pad in the report's page does the same to a clean drawing (report/pad.js): change both or
-neither.
+MNIST's digits were black and white scans. They were scaled to fit 20 x 20 pixels at unchanged proportions, which made
+them grey, and put into 28 x 28 pixels with their centre of mass in the middle (LeCun, Cortes & Burges,
+http://yann.lecun.com/exdb/mnist/). Size, place and pen of a data set's digits are measured on its images (framing.py).
+The page of the report does the same in JavaScript (report/ink.js and report/pad.js): change both or neither.
 
-Shapes: pictures (Y, X, 3) of colours 0-255; ink (Y, X), from 0, bare paper, to 1.
+Shapes: pictures (Y, X, 3) of colours 0-255; ink (Y, X), from 0 (bare paper) to 1.
 """
 
 import math
@@ -24,21 +23,21 @@ from pipeline.digit.ink import find_ink
 from pipeline.digit.numbers import Piece, pieces
 from pipeline.digit.resize import resize
 
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # the others of Pillow's may run other programs
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # other formats of Pillow may run other programs
 LARGEST_FILE = 1 << 26  # bytes
-LARGEST_PICTURE = 1 << 26  # pixels: a phone's largest photo; decoded, 256 MiB
-LONGEST_SIDE = 1024  # pixels that are worked with; a larger picture is averaged down
+LARGEST_PICTURE = 1 << 26  # pixels: the largest photo of a phone; decoded, 256 MiB
+LONGEST_SIDE = 1024  # pixels; a larger picture is averaged down
 MOST_DIGITS = 100  # in a picture: a page of text has more marks
-CELLS = 8  # a side of a final pixel, in which shapes are worked on in black and white
-INK = 0.5 - 1e-6  # more covers a pixel; a half does, whichever way the sums of its shares were rounded
+CELLS = 8  # per side of a final pixel: strokes are made upright and thicker on this finer grid, in black and white
+INK = 0.5 - 1e-6  # a pixel with more ink is black, and one with a half is black however its sum was rounded
 LUMINANCE = np.array([299, 587, 114])  # of red, green and blue, in thousandths, so that sums are exact (ITU-R BT.601)
-THIN = 0.9  # times the data set's stroke: a thinner pen is made that thick
+THIN = 0.9  # share of the data set's stroke: a thinner pen is made so thick
 
 
 class Digit(NamedTuple):
     """A digit as the data set would show it: uint8 (Y, X); its box (left, top, right, bottom) in the upright picture.
 
-    line: where the digit stands in a number of several lines, from 0.
+    line: the line on which the digit stands, from 0.
     """
 
     image: Array
@@ -49,8 +48,8 @@ class Digit(NamedTuple):
 def digits(content: bytes, name: str, shape: tuple[int, int], like: Framing, apart: bool) -> list[Digit]:
     """The digits in an encoded picture as a data set with images of `shape` would show them, in the order of reading.
 
-    They are one unless `apart`. Raises PipelineError, beginning with `name`, where the picture is none, damaged, too
-    large, blank, or holds more than MOST_DIGITS marks.
+    Without `apart`, all ink is one digit. Raises PipelineError, beginning with `name`, where `content` is no picture,
+    damaged, too large or blank, or holds more than MOST_DIGITS marks.
     """
     picture, factor = read_picture(content, name)
     ink = find_ink(picture, name)
@@ -65,18 +64,16 @@ def digits(content: bytes, name: str, shape: tuple[int, int], like: Framing, apa
 
 
 def read_picture(content: bytes, name: str) -> tuple[Array, int]:
-    """The colours (Y, X, 3) of an encoded picture, upright, as a viewer shows it, at most LONGEST_SIDE a side.
+    """The colours (Y, X, 3) of an encoded picture, upright as a viewer shows it, and the factor that divided its sides.
 
-    And by which factor its sides were divided for that.
-
-    What is transparent lies on white, or on black where the ink is light. Raises PipelineError, beginning with `name`,
-    where it is no picture, damaged, or too large.
+    No side is longer than LONGEST_SIDE. Transparent parts become white, or black where the ink is light. Raises
+    PipelineError, beginning with `name`, where `content` is no picture, damaged, or too large.
     """
     if len(content) > LARGEST_FILE:
         raise PipelineError(f"{name} has {len(content):,} bytes, more than {LARGEST_FILE:,}; make it smaller.")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # on odd metadata, and on sizes, which are checked here
+            warnings.simplefilter("ignore")  # about odd metadata, and about sizes, which are checked here
             with Image.open(BytesIO(content), formats=FORMATS) as picture:
                 columns, rows = picture.size
                 if columns * rows > LARGEST_PICTURE:
@@ -90,13 +87,13 @@ def read_picture(content: bytes, name: str) -> tuple[Array, int]:
         raise PipelineError(f"{name} is no picture; expected one of {', '.join(FORMATS)}.") from None
     except Image.DecompressionBombError:
         raise PipelineError(f"{name} has more pixels than any picture should; make it smaller.") from None
-    except Exception as error:  # decoders raise a dozen kinds
+    except Exception as error:  # decoders raise a dozen kinds of errors
         raise PipelineError(f"{name} is damaged: {error or type(error).__name__}.") from None
 
 
 def colours(picture: Image.Image) -> tuple[Array, int]:
-    """(Y, X, 3) from 0 to 255, whatever the mode; averaged down by a whole factor, and that factor."""
-    if picture.mode[0] in "IF":  # 16 bits and more: from the darkest to the lightest
+    """Colours (Y, X, 3) from 0 to 255, whatever the mode, averaged down by a whole factor; and this factor."""
+    if picture.mode[0] in "IF":  # 16 bits or more: the darkest becomes 0, the lightest 255
         grey = np.asarray(picture, np.float64)
         grey = (grey - grey.min()) * (255 / max(float(np.ptp(grey)), 1))
         picture = Image.fromarray(grey.astype(np.uint8))
@@ -123,7 +120,7 @@ def frame(ink: Array, shape: tuple[int, int], like: Framing) -> Array:
 
 
 def cut_out(ink: Array, like: Framing) -> Array:
-    """The digit in black and white, its longest side CELLS cells a final pixel, with room around."""
+    """The digit in black and white, CELLS cells for a side of each final pixel, with room around."""
     top, bottom, left, right = bounds(ink > INK)
     step = max(bottom - top, right - left) / (like.side * CELLS)
     room = 3 * CELLS * step
@@ -131,7 +128,7 @@ def cut_out(ink: Array, like: Framing) -> Array:
 
 
 def stood_up(drawn: Array, like: Framing) -> Array:
-    """`drawn` (Y, X) leaning no further to either side than most of the data set's digits: its rows pushed aside."""
+    """`drawn` (Y, X) with its rows moved sideways, so that it leans no further than most digits of the data set."""
     found = slant(drawn)
     push = min(max(min(max(found, like.least_slant), like.most_slant) - found, -1.0), 1.0)
     middle = len(drawn) / 2
@@ -141,9 +138,9 @@ def stood_up(drawn: Array, like: Framing) -> Array:
 
 
 def as_drawn_with(drawn: Array, like: Framing) -> Array:
-    """`drawn` (Y, X) in black and white, in a pen as thick as the data set's if it was in a thinner one.
+    """`drawn` (Y, X) in black and white; if its pen was thinner than the data set's, the strokes grow.
 
-    A radius r more makes the stroke w + 2 r wide and the digit l + 2 r long, before it is scaled to fit.
+    If they grow by the radius r, the stroke is w + 2 r wide and the digit l + 2 r long, before it is scaled to fit.
     """
     top, bottom, left, right = bounds(drawn)
     side, width = max(bottom - top, right - left), stroke_width(drawn)
@@ -152,7 +149,7 @@ def as_drawn_with(drawn: Array, like: Framing) -> Array:
 
 
 def grown(mask: Array, radius: float) -> Array:
-    """`mask` (Y, X) and all within `radius` pixels of it."""
+    """`mask` (Y, X) and all pixels within `radius` of it."""
     reach = int(radius)
     rows, columns = mask.shape
     before = np.pad(mask, [(reach, reach), (reach + 1, reach)]).cumsum(axis=1)  # how many up to each place of a row
@@ -166,7 +163,7 @@ def grown(mask: Array, radius: float) -> Array:
 def as_it_is(content: bytes, name: str, shape: tuple[int, int]) -> Digit:
     """A whole encoded picture in grey, for a data set with images of `shape` whose pictures are not framed.
 
-    Raises PipelineError, beginning with `name`, where it is no picture, damaged or too large.
+    Raises PipelineError, beginning with `name`, where `content` is no picture, damaged or too large.
     """
     picture = grey(content, name)
     return Digit(fitted(picture, shape), (0, 0, picture.shape[1], picture.shape[0]), 0)
@@ -181,7 +178,7 @@ def grey(content: bytes, name: str) -> Array:
 def fitted(picture: Array, shape: tuple[int, int]) -> Array:
     """`picture` (Y, X) scaled to fit `shape` at unchanged proportions and centred: uint8 0-255.
 
-    What is beyond the picture has the median grey of its border.
+    The room beside the picture gets the median grey of its border.
     """
     border = float(np.median(np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])))
     step = max(length / cells for length, cells in zip(picture.shape, shape, strict=True))

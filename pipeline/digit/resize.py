@@ -9,9 +9,9 @@ from pipeline.base.arrays import Array
 
 
 def resize(ink: Array, rows: tuple[float, float], columns: tuple[float, float], step: float) -> Array:
-    """The window of `ink` (Y, X) between these rows and columns, averaged to cells of `step` pixels a side.
+    """The window of `ink` (Y, X) between these rows and columns, averaged to cells with sides of `step` pixels.
 
-    Where the window is no whole number of cells, it grows evenly at both ends; beyond the picture is bare paper.
+    If the window is not a whole number of cells, it grows evenly at both ends. Outside the picture is bare paper.
     """
     matrices = []
     for length, (start, stop) in zip(ink.shape, (rows, columns), strict=True):
@@ -22,7 +22,7 @@ def resize(ink: Array, rows: tuple[float, float], columns: tuple[float, float], 
 
 
 def area(length: int, start: float, stop: float, cells: int) -> Array:
-    """(cells, length): the share of each of `length` pixels in the mean of each cell between `start` and `stop`."""
+    """The share (cells, length) of each pixel in the mean of each cell between `start` and `stop`."""
     edges = start + (stop - start) / cells * np.arange(cells + 1)
     pixels = np.arange(length)
     overlap: Array = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
@@ -30,7 +30,7 @@ def area(length: int, start: float, stop: float, cells: int) -> Array:
 
 
 def shrunk(picture: Array, most: int) -> Array:
-    """(Y, X, C) averaged over squares, as few a side as it takes to be at most `most`; the last may hang over."""
+    """`picture` (Y, X, C) averaged over squares, at most `most` along a side; the last may reach beyond the side."""
     factor = -(-max(picture.shape[:2]) // most)
     sides = [area(length, 0, -(-length // factor) * factor, -(-length // factor)) for length in picture.shape[:2]]
     return np.moveaxis(sides[0] @ np.moveaxis(picture, 2, 0) @ sides[1].T, 0, 2)

@@ -1,4 +1,4 @@
-"""Sheets, cards, windows and frames in a picture: parts with four straight sides, inside which a digit may be.
+"""Sheets, cards, windows and frames in a picture: parts with four straight sides that may have a digit inside.
 
 Shapes: ink and masks (Y, X); quadrangles (4, 2), the rows and columns of their corners in order.
 """
@@ -12,18 +12,18 @@ from pipeline.digit.blots import blots
 from pipeline.digit.framing import bounds
 from pipeline.digit.resize import shrunk
 
-SHEET_CELLS = 200  # at most, a side, in which sheets are looked for
-LEAST = 0.2  # of the longer side of what there is: a smaller part is no sheet
+SHEET_CELLS = 200  # sheets are searched on a grid with at most this many cells per side
+LEAST = 0.2  # share of the picture's longer side: a smaller part is not a sheet
 MOST = 3  # parts that may be sheets, the largest first
-TURNS = 6  # directions in which corners are looked for
-NEAR = 0.015  # of its longest side: a side of a sheet is straight to that
-BARE = 0.1  # of the sides of a sheet, at most, is not covered
-OUTSIDE = 0.12  # of a sheet's area: ticks at axes, rounded corners
-ROOM = 0.02  # of a sheet's sides: so far from them it begins
+TURNS = 6  # directions in which corners are searched
+NEAR = 0.015  # share of a sheet's longest side: its sides are straight up to this
+BARE = 0.1  # share of the sides of a sheet: at most so much is not covered
+OUTSIDE = 0.12  # share of a sheet's area: at most so much lies outside its sides, such as ticks at axes
+ROOM = 0.02  # share of a sheet's size: its inside begins so far from its sides
 
 
 def sheets(ink: Array) -> Iterator[Array]:
-    """Masks (Y, X) of the insides of what in `ink` is a filled or an empty box, the largest first."""
+    """The inside of each filled or empty box in `ink`, as a mask (Y, X), the largest box first."""
     factor = -(-max(ink.shape) // SHEET_CELLS)
     blot = blots(shrunk(ink[..., None], SHEET_CELLS)[..., 0] > 0.1)
     if not blot.any():
@@ -47,7 +47,7 @@ def largest(blot: Array) -> Iterator[Array]:
 
 
 def quadrangle(part: Array, near: float) -> Array | None:
-    """The corners of `part` (Y, X) in cells, if sides join them that it covers to `near`, with little outside."""
+    """The corners of `part` (Y, X) in cells; None unless it covers the sides between them and hardly goes beyond."""
     points, best, least = np.argwhere(part) + 0.5, None, 1.0
     for turn in range(TURNS):
         angles = np.pi / 2 * (turn / TURNS + np.arange(4))
@@ -74,7 +74,7 @@ def covered(part: Array, corners: Array, reach: int) -> float:
 
 
 def inside(corners: Array, shape: tuple[int, ...], room: float) -> Array:
-    """The mask (Y, X) of the pixels that lie at least `room` and ROOM of its size within a quadrangle."""
+    """The mask (Y, X) of the pixels inside a quadrangle, at least `room` and ROOM of its size away from its sides."""
     y, x = np.mgrid[: shape[0], : shape[1]] + 0.5
     mask = np.ones(shape, bool)
     middle = corners.mean(axis=0)

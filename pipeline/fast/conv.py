@@ -1,4 +1,4 @@
-"""A convolution with the relu and the max pooling behind it, several times faster: the batch is the innermost axis.
+"""A convolution with the relu and the max pooling after it, several times faster: the batch is the innermost axis.
 
 One matrix S holds the filters for all columns of a pooling cell: block j of its rows has every filter moved by j
 columns. The patches P hold, for each row of the image, the q = k + p - 1 columns that a cell sees. So the k rows of a
@@ -23,7 +23,7 @@ from pipeline.nn.layers import Layer, Place, Weights, as_image
 
 
 def conv_block(at: Place, plain: Layer, padding: int, pool: int, rectified: bool) -> Layer:
-    """The layers conv (stride 1), max_pool of `pool` (1: none) and, if `rectified`, relu, as one; `plain`: the conv."""
+    """One layer for conv (stride 1), max_pool of `pool` (1: none) and, if `rectified`, relu; `plain`: only the conv."""
     channels, rows, columns = as_image(at.shape)
     filters, _, k, _ = plain.weights["W"]
     bits, p, q = plain.bits, pool, k + pool - 1
@@ -31,7 +31,7 @@ def conv_block(at: Place, plain: Layer, padding: int, pool: int, rectified: bool
     high, wide = (side // p for side in plain.shape[1:])
 
     def moved(S: Array) -> list[Array]:
-        """Where in S, p times, the filters lie, as (F, C, k, k)."""
+        """The p places of the filters in S, as views (F, C, k, k)."""
         blocks = S.reshape(m, p, filters, k + m - 1, channels, q)
         places = product(range(m), range(p))
         return [blocks[i, j, :, i : i + k, :, j : j + k].transpose(0, 2, 1, 3) for i, j in places]
@@ -86,7 +86,7 @@ def conv_block(at: Place, plain: Layer, padding: int, pool: int, rectified: bool
             first = slab == most
             first &= free
             free ^= first
-            np.copyto(slab, first)  # two passes in place take two thirds of the time of one with a third array
+            np.copyto(slab, first)  # two passes in place take two thirds of the time of one that fills a third array
             slab *= dy
         dS = np.matmul(c, P.swapaxes(1, 2)).sum(axis=0)
         g["W"][...] = sum(moved(dS))

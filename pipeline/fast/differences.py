@@ -9,8 +9,9 @@ without the rounding of two whole losses. A central difference is the mean over 
 change for -s. W2[j, k] moves logit (n, k) by h z[n, j] in the same way: as if a layer with weights of 1 followed. A
 bias is the weight of an input of 1. No step cancels: each formula keeps its relative error for moves of any size.
 
-The change for s less that for -s is an odd function of s. Where s stays small, a s + b s s s describes it: two probes
-give a and b, and two matrix products the sums over images. NEAR says what small is. For other s each loss is evaluated.
+The change for s minus the change for -s is an odd function of s. Where s stays small, a s + b s s s describes it: two
+probes give a and b, and two matrix products the sums over images. NEAR is the limit of small s. For larger s each loss
+is evaluated.
 Shapes: N images, I inputs and M outputs of a layer, K classes; everything is float64.
 """
 
@@ -31,7 +32,7 @@ from pipeline.nn.net import Draw, Net, forward, operands, size
 # through S / 2 and S misses s**5 by 0.12 S**5 at most. So for q <= NEAR it is off by less than 2**-37 of 2 A S, which
 # is the most that the difference can be.
 NEAR = 2.0**-7
-HUGE = 600.0  # exp of it is far from overflow
+HUGE = 600.0  # exp of this is far from an overflow
 
 
 class Move(NamedTuple):
@@ -44,7 +45,7 @@ class Move(NamedTuple):
 
 
 def logistic(x: Array) -> Array:
-    """1 / (1 + exp(-x)), to its last digits on both sides."""
+    """1 / (1 + exp(-x)), precise to its last digits near 0 and near 1."""
     small = np.exp(-np.abs(x))
     result: Array = np.where(x < 0, small, 1) / (1 + small)
     return result
@@ -95,7 +96,7 @@ def differences(ops: Arithmetic, net: Net, weights: Array, grads: Array, step: f
 
 
 def with_one(x: Array, one: float) -> Array:
-    """The inputs x (N, I) and that of the bias: (N, I + 1)."""
+    """The inputs x (N, I) and the input of the bias: (N, I + 1)."""
     return np.concatenate([x, np.full((len(x), 1), one)], axis=1)
 
 

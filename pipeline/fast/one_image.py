@@ -1,8 +1,8 @@
-"""Plain gradient descent with one image a step, for [affine, activation, affine] under cross-entropy.
+"""Plain gradient descent with one image per step, for [affine, activation, affine] under cross-entropy.
 
 The arithmetic of a step on one image of MNIST takes about 10 microseconds. To call layers, loss and optimizer one by
 one takes several times as long. So this module, and no other, replaces whole steps. Exact arithmetic gives the bits of
-backprop and sgd; floating point gives their numbers but for rounding.
+backprop and sgd; floating point gives the same numbers up to rounding.
 
 W and b are one matrix here: a bias is the weight of an input of 1 and lies below W in the flat vector. Images have that
 input, too: see pipeline.fast.pixels. Shapes: N images, D pixels, H hidden units, K classes; m steps at once.
@@ -23,13 +23,13 @@ from pipeline.nn.net import Net
 
 Steps = Callable[[Array, Array], Array]  # (images chosen (m,), learning rates (m,)) -> losses (m,)
 
-SAFE = 60.0  # exp of a largest logit nearer to 0 than this neither overflows nor vanishes
-BLOCK = 64  # images a block: fewer make thin products, more make long sums
+SAFE = 60.0  # if the largest logit is nearer to 0 than this, its exp neither overflows nor vanishes
+BLOCK = 64  # images per block: fewer make thin products, more make long sums
 UP = 1 + 2.0**-50  # more than rounding can add to a number
 
 
 def one_image(ops: Arithmetic, net: Net, weights: Array, images: Images, labels: Array) -> Steps:
-    """Steps that change the weights (P,) in place; images are arranged, as the rows of W1 are, and net is as it was."""
+    """Steps that change the weights (P,) in place; images and the rows of W1 are arranged, but net is not."""
     return (exact_steps if ops.is_exact else floating_steps)(ops, net, weights, images, labels)
 
 
@@ -41,13 +41,13 @@ def matrices(net: Net, weights: Array) -> tuple[Array, Array]:
 
 
 def floating_steps(ops: Arithmetic, net: Net, weights: Array, images: Images, labels: Array) -> Steps:
-    """Steps that touch W1 once a block.
+    """Steps that touch W1 once per block.
 
-    After t steps W1 is what it was plus t outer products, so that within a block
+    After t steps W1 is its old value plus t outer products, so that within a block
 
         x[t] W1  =  x[t] W1 before  +  sum over s < t of (x[t] . x[s]) u[s],    u[s] = -rate dloss/da[s]
 
-    and three products a block (x W1, x x', x' u) do what two passes over W1 a step would.
+    and three products per block (x W1, x x', x' u) replace two passes over W1 per step.
     """
     act, (outer, second), white = net.layers[1], matrices(net, weights), ops.dtype.type(net.white)
     hidden, classes = net.layers[2].weights["W"]
@@ -94,10 +94,10 @@ def floating_steps(ops: Arithmetic, net: Net, weights: Array, images: Images, la
 
 
 class Bounded:
-    """A matrix whose largest number is known well enough to round it, without a look at all of it in every step.
+    """A matrix with a bound on its largest number, so that a step can round it without reading all of it.
 
-    The grid depends on the power of two from `largest` on. It holds as long as nothing can have grown past that
-    power, and `witness`, the number that was largest, has not shrunk to half of it.
+    The grid depends on the first power of two that is not below `largest`. It holds as long as nothing can have grown
+    past that power, and `witness`, the number that was largest, has not shrunk to half of it.
     """
 
     def __init__(self, matrix: Array) -> None:
@@ -118,7 +118,7 @@ class Bounded:
         return self.largest
 
     def grow(self, most: float) -> None:
-        """Take note that no number moved further than about this."""
+        """Note that no number moved further than about `most`."""
         self.limit = (self.limit + 1.001 * most) * UP
 
 
@@ -143,7 +143,7 @@ def exact_steps(ops: Arithmetic, net: Net, weights: Array, images: Images, label
         return exact.rounded(losses, exact.MOST_BITS, np.maximum(np.abs(losses), exact.SMALLEST))
 
     def step(image: Array, label: int, rate: float) -> tuple[float, float]:
-        rows = image.nonzero()[0]  # that are lit
+        rows = image.nonzero()[0]  # pixels that are lit
         inputs, W, spare_rows = image[rows].astype(ops.dtype), found[: len(rows)], spare[: len(rows)]
         outer.matrix.take(rows, axis=0, out=W, mode="clip")
         a = np.dot(inputs, exact.rounded(W, first.bits.w, outer.bound(), spare_rows))

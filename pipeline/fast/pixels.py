@@ -2,9 +2,9 @@
 
 Pixels are ordered by how often they are lit, and a column that is white in every image follows them: a bias is the
 weight of an input of 1, and lies below W in the flat vector. So the pixels lit in a batch are nearly a suffix, and the
-products run on that suffix and on as many of the last rows of the weights. The order is a change of basis of the flat
-vector for the length of a training. Why the bits are the same in exact arithmetic: what is left out are terms of 0,
-and rows of a gradient that are 0. Images must be bytes: an input of 1 might not be on the grid of other
+products use only this suffix and as many last rows of the weights. The order is a change of basis of the flat
+vector for the length of a training. Why the bits are the same in exact arithmetic: only terms of 0 and rows of a
+gradient that are 0 are left out. Images must be bytes: an input of 1 might not be on the grid of other
 numbers. Shapes: N images, D pixels, H units.
 """
 

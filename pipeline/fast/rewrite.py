@@ -8,7 +8,7 @@ AFTER_CONV = (("relu", "max_pool"), ("max_pool", "relu"), ("max_pool",), ("relu"
 
 
 def fast(net: Net) -> Net:
-    """The same net, but faster: equal bits in exact arithmetic, equal but for rounding in any other."""
+    """The same net, but faster: equal bits in exact arithmetic, equal up to rounding in any other."""
     layers: list[Layer] = []
     i = 0
     while i < len(net.layers):

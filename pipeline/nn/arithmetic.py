@@ -1,7 +1,7 @@
 """Arithmetics: records of the few operations whose bits depend on the machine, or on the order of computing.
 
 IEEE 754 fixes everything else that a net needs (+ - * / sqrt, max, comparisons) to the last bit. It does not fix matrix
-products, long sums, exp, log and tanh. Layers take these from here, so that their code is the same in every arithmetic.
+products, long sums, exp, log and tanh. Layers take these from a record, so that one code serves all arithmetics.
 """
 
 import ctypes
@@ -43,7 +43,7 @@ class Arithmetic(NamedTuple):
         return self._replace(operand=partial(exact.operand, each=True)) if self.is_exact else self
 
     def of_part(self, most: exact.Most) -> "Arithmetic":
-        """The same for a part of a batch: `most` finds the largest number of all parts, and so the grid of them all."""
+        """The same for a part of a batch: `most` finds the largest number of all parts, and so their common grid."""
         if most is exact.alone or not self.is_exact:
             return self
         grid, operand, sum = (partial(one, most=most) for one in (self.grid, self.operand, self.sum))

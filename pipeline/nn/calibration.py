@@ -14,19 +14,19 @@ BINS = 15
 
 
 def tempered(ops: Arithmetic, logits: Array, temperature: float) -> Array:
-    """Softmax of logits divided by the temperature, which changes no order: Guo, Pleiss, Sun & Weinberger 2017."""
+    """Softmax of logits divided by the temperature, which keeps their order: Guo, Pleiss, Sun & Weinberger 2017."""
     return softmax(ops, logits / ops.dtype.type(temperature))
 
 
 def fitted_temperature(ops: Arithmetic, logits: Array, labels: Array) -> float:
-    """The one of TEMPERATURES whose probabilities have the least cross-entropy; at equal ones the lowest."""
+    """The temperature, of TEMPERATURES, with the least cross-entropy; the lowest of equal ones."""
     loss = cross_entropy(0.0)
     losses = [mean(ops, loss(ops, logits / ops.dtype.type(one), labels)[0]) for one in TEMPERATURES]
     return float(TEMPERATURES[int(np.argmin(losses))])
 
 
 def calibration_error(probabilities: Array, labels: Array) -> float:
-    """The expected calibration error: |accuracy - mean probability| of the answers in each of BINS, by their shares.
+    """The expected calibration error: the mean of |accuracy - mean probability| over BINS, weighted by their answers.
 
     Naeini, Cooper & Hauskrecht 2015, with Guo et al.'s 15 bins. Probabilities are rounded to 2**-30, so that their sums
     are exact.

@@ -16,8 +16,8 @@ from pipeline.nn.net import Net, build, views
 from pipeline.nn.random import Stream
 
 FLOAT64 = ARITHMETICS["float64"]
-STEP = 1e-6  # of differences: so small that hardly any input of a relu changes its sign
-FLOOR = 1e-2  # of a derivative of 0, only rounding errors are left
+STEP = 1e-6  # step of differences: so small that hardly any input of a relu changes its sign
+FLOOR = 1e-2  # a smaller derivative counts as this: it may be only a rounding error
 IMAGES, CLASSES, WHITE = 6, 3, 255
 
 
@@ -31,7 +31,7 @@ class Disagreement(NamedTuple):
 
 
 def check(ops: Arithmetic, net: Net, loss: Loss, weights: Array, x: Array, labels: Array) -> list[Disagreement]:
-    """Backpropagation against every derivative by central differences, by complex step, and along random directions."""
+    """Compare backpropagation with all central differences, all complex steps, and slopes in random directions."""
     exact, near, grads = (np.empty_like(weights) for _ in range(3))
     backprop(ops, net, loss, weights, grads)(x, labels, draw)
     numerical(ops, net, loss, weights, near, STEP)(x, labels, draw)
@@ -47,7 +47,7 @@ def check(ops: Arithmetic, net: Net, loss: Loss, weights: Array, x: Array, label
 def directions(
     ops: Arithmetic, net: Net, loss: Loss, weights: Array, grads: Array, x: Array, labels: Array
 ) -> dict[str, float]:
-    """Error of `grads` along four random directions in each array, by complex step: one loss each, at any size."""
+    """Error of `grads` along four random directions in each array, by complex step: each direction takes one loss."""
     stream, errors = Stream(0), {}
     point = weights.astype(complex)
     value = loss_of(ops, net, loss, point)
@@ -65,7 +65,7 @@ def directions(
 
 
 def difference(a: Array, b: Array) -> float:
-    """The largest |a - b|, relative to the largest number in either, or to FLOOR where all are nearer to 0."""
+    """The largest |a - b|, relative to the largest number in both, or to FLOOR if that is larger."""
     return float(np.abs(a - b).max() / max(np.abs(a).max(), np.abs(b).max(), FLOOR))
 
 
@@ -75,7 +75,7 @@ def draw(layer: int, images: int, size: int) -> Array:
 
 
 def every_net(side: int) -> Iterator[tuple[str, Net]]:
-    """A title and a net for each word of LAYERS, as first and as second layer; images have side by side pixels."""
+    """A title and a net for each word of LAYERS, as first and as second layer; images have `side` rows and columns."""
     for word, choice in LAYERS.items():
         text = example_of(word, choice)
         for words in [text, "affine"], ["conv 2 3", text, "affine"]:

@@ -1,20 +1,20 @@
 """Exact arithmetic: the same bits from every processor, BLAS, thread count, SIMD instruction set and NumPy.
 
-The last bits of a product depend on the order in which its terms are added, and a BLAS chooses that order by
+The last bits of a product depend on the order in which its terms are added, and a BLAS chooses this order by
 processor and thread count. Here no partial sum is ever rounded, so every order gives the same bits. Before two arrays
-enter a product, each is rounded to a grid: whole multiples of one power of two, its step, at most 2**bits of them. A
-sum of K products of such numbers is exact if the bits of both and log2(K) together are at most 53, which is what a
-double holds. `bits_for` shares these 53 bits among the three operands of a layer. So the order of the terms, the
+enter a product, each is rounded to a grid: whole multiples, up to 2**bits, of one power of two, its step. A
+sum of K products of such numbers is exact if the bits of both and log2(K) together are at most 53, the bits of a
+double. `bits_for` shares these 53 bits among the three operands of a layer. So the order of the terms, the
 blocks of a BLAS, the threads and the cut of a batch cannot matter, and a term of 0 can be left out.
 
 Rounding to a grid is defined to the last bit. Doubles near 1.5 * 2**52 steps lie one step apart. So when that number is
-added, IEEE 754 rounds to the nearest multiple, ties to even; to subtract it again is exact. A maximum is exact in any
+added, IEEE 754 rounds to the nearest multiple, ties to even; the subtraction is exact. A maximum is exact in any
 order. The step follows from a bound of the array that does not depend on how a batch was cut: a bound that always holds
 (1 for sigmoid), or the largest number of the whole array. The error is at most half a step: 2**-(bits + 1) of the first
 power of two that is not below the bound. For exp, log and tanh see pipeline.base.elementary.
 
-A product is exact when its factors are short: Ozaki, Ogita, Oishi & Rump 2012, who add several such slices of a
-matrix. A net needs only the first slice.
+A product is exact when its factors are short. Ozaki, Ogita, Oishi & Rump 2012 cut a matrix into several short slices,
+and add the products of the slices. A net needs only the first slice.
 """
 
 import math
@@ -41,10 +41,10 @@ class Bits(NamedTuple):
 
 
 def bits_for(inputs: int, images: int, outputs: int | None, x: int | None = None) -> Bits:
-    """The bits of a layer whose products x W, x' dy and dy W' add up so many terms each.
+    """The bits for a layer. Its products x W, x' dy and dy W' add up `inputs`, `images` and `outputs` terms.
 
     Every operand gets at least half the bits of the tightest product. x W has one term more, for the bias, and one bit
-    to spare, so that a division of its sums by 255 keeps them apart. `outputs` is None where dy W' is not needed; `x`
+    to spare, so that its sums stay different after a division by 255. `outputs` is None where dy W' is not needed; `x`
     is the number of bits of inputs that are whole numbers.
     """
     forward, grads = (MANTISSA - (terms - 1).bit_length() for terms in (2 * inputs + 2, images))
@@ -56,14 +56,14 @@ def bits_for(inputs: int, images: int, outputs: int | None, x: int | None = None
 
 
 def alone(largest: float) -> float:
-    """The largest number of a batch is that of the part which is here, as no other worker has a part of it."""
+    """`largest` itself, because one worker has the whole batch."""
     return largest
 
 
 def grid(a: Array, bits: int, out: Array | None = None, most: Most = alone) -> Array:
-    """`a` rounded to `bits` below the power of two of its largest number; NaN where one is NaN or 2**480 and more.
+    """`a` rounded to `bits` below the power of two of its largest number; all NaN if one is NaN or at least 2**480.
 
-    Where `a` is a part of something, `most` finds the largest number of all parts from that of this part.
+    If `a` is a part of an array, `most` finds the largest number of all parts from the largest number of this part.
     """
     return rounded(a, bits, most(largest(a)), out)
 
@@ -80,7 +80,7 @@ def operand(x: Array, bits: int, bound: float | None = None, each: bool = False,
         return x
     if bound is None:
         bound = most(largest(x, 1.0))
-        if each and not bound <= 1.0:  # NaN, too: it is the answer to its own image alone
+        if each and not bound <= 1.0:  # true for NaN, too, so that NaN spoils only its own image
             bounds = np.maximum(np.abs(x).max(axis=tuple(range(1, x.ndim)), keepdims=True), 1.0)
             return rounded(x, bits, bounds)
     return rounded(x, bits, bound)
@@ -90,12 +90,12 @@ def largest(a: Array, at_least: float = SMALLEST) -> float:
     """The largest |a|, or `at_least`; NaN where a number is NaN."""
     high = float(np.maximum.reduce(a, axis=None, initial=at_least))  # half the overhead of a.max
     low = -float(np.minimum.reduce(a, axis=None, initial=0.0))
-    return low if low > high else high  # high where either is NaN
+    return low if low > high else high  # high if one of them is NaN
 
 
 def rounded(a: Array, bits: int, bound: Any, out: Array | None = None) -> Array:
     """`a` rounded to `bits` (at most MOST_BITS) below the first power of two >= `bound`; NaN if that is too large."""
-    if isinstance(bound, float):  # the usual case, without NumPy's price for a single number
+    if isinstance(bound, float):  # the usual case, without the cost of NumPy for a single number
         fraction, exponent = math.frexp(bound)
         shift: Any = math.ldexp(1.5, exponent - (fraction == 0.5) - bits + 52) if bound < LARGEST else math.nan
     else:
@@ -109,7 +109,7 @@ def rounded(a: Array, bits: int, bound: Any, out: Array | None = None) -> Array:
 def sum(
     a: Array, axis: int | None = None, bound: float | None = None, keepdims: bool = False, most: Most = alone
 ) -> Any:
-    """The sum of all numbers, or along one axis, each rounded to as many bits as n numbers can have exactly."""
+    """The sum of all numbers, or along one axis, each first rounded to so few bits that the sum is exact."""
     terms = a.size if axis is None else a.shape[axis]
     bound = most(largest(a)) if bound is None else bound
     exact = rounded(a, min(MANTISSA - (terms - 1).bit_length(), MOST_BITS), bound)

@@ -18,7 +18,7 @@ Gradient = Callable[[Array, Array, Draw | None], float]
 Part = Callable[[Array, Array, Draw | None, int], Array]
 
 TINY = 1e-30  # step along the imaginary axis: nothing is subtracted, so the step can be that small
-LEAST_MOVE = 2.0**-40  # of a weight, in a difference
+LEAST_MOVE = 2.0**-40  # the least move in a difference, as a share of the weight
 
 
 def backprop(ops: Arithmetic, net: Net, loss: Loss, weights: Array, grads: Array) -> Gradient:
@@ -36,8 +36,8 @@ def backprop(ops: Arithmetic, net: Net, loss: Loss, weights: Array, grads: Array
 def of_part(ops: Arithmetic, net: Net, loss: Loss, weights: Array, grads: Array, most: Most = alone) -> Part:
     """Backpropagation of the part of a batch that one worker has.
 
-    The function (x, labels, draw, images in the whole batch) -> terms of the loss fills `grads`. Those of all parts are
-    to be added up and then finished: see pipeline.nn.net. `most` finds the largest number of all parts.
+    The function (x, labels, draw, images in the whole batch) -> terms of the loss fills `grads`. The gradients of all
+    parts must be added up and then finished: see pipeline.nn.net. `most` finds the largest number of all parts.
     """
     rounded, g, ops = operands(ops, net, weights), net.by_layer(grads), ops.of_part(most)
 
@@ -52,7 +52,7 @@ def of_part(ops: Arithmetic, net: Net, loss: Loss, weights: Array, grads: Array,
 
 
 def loss_of(ops: Arithmetic, net: Net, loss: Loss, weights: Array) -> Gradient:
-    """The mean loss of a batch with `weights` as they are at each call; no gradient."""
+    """Only the mean loss of a batch, with `weights` as they are at each call, without a gradient."""
     rounded = operands(ops, net, weights)
 
     def value(x: Array, labels: Array, draw: Draw | None = None) -> float:
@@ -62,7 +62,7 @@ def loss_of(ops: Arithmetic, net: Net, loss: Loss, weights: Array) -> Gradient:
 
 
 def numerical(ops: Arithmetic, net: Net, loss: Loss, weights: Array, grads: Array, step: float) -> Gradient:
-    """Central differences, (loss(w + step) - loss(w - step)) / (2 step), one weight at a time: two losses a weight.
+    """Central differences, (loss(w + step) - loss(w - step)) / (2 step), one weight at a time: two losses per weight.
 
     A very large weight moves further, because rounding would change the step. The divisor is the move after rounding.
     """

@@ -15,8 +15,8 @@ FRACTIONS = np.arange(BRIGHTEST + 1, dtype=np.float32) / np.float32(BRIGHTEST)
 class Images:
     """Images (N, ...) as rows (N, D) in the form that a net takes, made when they are asked for: see `stored`.
 
-    The array may be mapped from a file and larger than memory. `white` is what stands for a pixel of 1 among bytes.
-    `make` is a function of rows that is left to do.
+    The array may be mapped from a file and larger than memory. `white` is the byte that stands for a pixel of 1.
+    `make` is a function of rows that is still to be applied.
     """
 
     def __init__(self, images: Array, white: int | None, make: Callable[[Array], Array] | None = None) -> None:
@@ -30,7 +30,7 @@ class Images:
         """Some images, as an array."""
         if isinstance(which, slice):
             found = self.source[which]
-        else:  # numbers in a file may begin at any byte, and NumPy would copy all of them first: bytes it takes at once
+        else:  # a file's numbers may begin at any byte; NumPy would copy all of them first, but not if they are bytes
             found = self.source.view(np.uint8).take(which, axis=0, mode="clip").view(self.source.dtype)
         if self.fractions:
             found = as_bytes(found)
@@ -41,16 +41,16 @@ class Images:
         return (self[start : start + BLOCK] for start in range(0, len(self), BLOCK))
 
     def part(self, rows: slice) -> "Images":
-        """Those of them, still to be made."""
+        """The images in `rows`, still to be made."""
         return Images(self.source[rows], self.white, self.make)
 
     def then(self, make: Callable[[Array], Array]) -> "Images":
-        """What `make` makes of each block of them."""
+        """The same images, with `make` applied to each block."""
         before = self.make
         return Images(self.source, self.white, make if before is None else lambda rows: make(before(rows)))
 
     def held(self) -> "Images":
-        """The same in memory, once and for all, if they are no more than HELD bytes; else as they are."""
+        """The same images, copied to memory if they have at most HELD bytes."""
         one = self[:1]
         if len(self) * one.nbytes > HELD:
             return self
@@ -63,14 +63,14 @@ class Images:
 
 def as_bytes(fractions: Array) -> Array:
     """Pixels from 0 to 1 as the nearest of 0 to 255."""
-    with np.errstate(over="ignore", invalid="ignore"):  # `stored` asks of any pixel whether it has a byte
+    with np.errstate(over="ignore", invalid="ignore"):  # `stored` also tries pixels that no byte can hold
         return (fractions * np.float32(BRIGHTEST) + np.float32(0.5)).astype(np.uint8)
 
 
 def stored(images: Array) -> Images:
     """Images (N, ...) as bytes if they are bytes, or float32 pixels that are all whole 255ths; or as they are.
 
-    Bytes take a quarter of the memory, and the first layer of a net divides its sums by 255 instead.
+    Bytes take a quarter of the memory. The first layer of a net divides its sums by 255, instead of the pixels.
     """
     if images.dtype == np.uint8:
         return Images(images, 1)
@@ -87,7 +87,7 @@ def together(images: Array, others: Array) -> list[Images]:
 
 
 def shifted(images: Array, shape: Sequence[int]) -> Iterator[Array]:
-    """The images (N, ...) of Y x X pixels and their 8 shifts by one pixel, in a fixed order; zeros come in."""
+    """The images (N, ...) of Y x X pixels and their 8 shifts by one pixel, in a fixed order; zeros fill the edge."""
     rows, columns = shape
     framed = np.pad(images.reshape(-1, rows, columns), ((0, 0), (1, 1), (1, 1)))
     for y in range(3):

@@ -11,8 +11,8 @@ from pipeline.nn.arithmetic import Arithmetic
 from pipeline.nn.images import Images
 from pipeline.nn.net import Net, forward, operands
 
-BATCH = 250  # images classified at a time while training: what lies between their layers stays in the cache
-MOST_THREADS = 8  # each needs memory for what lies between its layers
+BATCH = 250  # images classified at a time while training: the arrays between the layers stay in the cache
+MOST_THREADS = 8  # each needs memory for the arrays between its layers
 
 
 def logits(ops: Arithmetic, net: Net, weights: Array, images: Array | Images, batch: int) -> Iterator[Array]:
@@ -29,7 +29,7 @@ def count_right(ops: Arithmetic, net: Net, weights: Array, images: Array | Image
 
     count = min(processors(), MOST_THREADS)
 
-    @np.errstate(over="ignore", invalid="ignore")  # a thread has its own; training tells a diverged net in one line
+    @np.errstate(over="ignore", invalid="ignore")  # each thread has its own; training reports divergence in one line
     def right(thread: int) -> int:
         found = 0
         for start in range(thread * BATCH, len(images), count * BATCH):

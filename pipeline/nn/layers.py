@@ -39,7 +39,7 @@ class Place(NamedTuple):
     first: bool = False
 
     def bits(self, inputs: int, positions: int, outputs: int) -> Bits:
-        """The bits of a layer that adds up `inputs` terms an output, and uses each weight at so many positions."""
+        """The bits of a layer that adds up `inputs` terms per output, and uses each weight at `positions` positions."""
         return bits_for(
             inputs, self.batch * positions, None if self.first else outputs, BYTE_BITS if self.bytes else None
         )
@@ -126,12 +126,12 @@ def conv(at: Place, filters: int, kernel: int, padding: int, stride: int) -> Lay
 def as_image(shape: tuple[int, ...]) -> tuple[int, int, int]:
     """C, Y and X of an input. Raises ValueError where it is a row of numbers."""
     if len(shape) != 3:
-        raise ValueError("it needs images, and an affine layer before it has made rows of numbers of them")
+        raise ValueError("it needs images, but an affine layer before it has turned them into rows of numbers")
     return shape
 
 
 def padded(x: Array, padding: int) -> Array:
-    """X (N, C, Y, X) with so many zeros on each side."""
+    """X (N, C, Y, X) with `padding` zeros on each side."""
     return np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding))) if padding else x
 
 
@@ -153,7 +153,7 @@ def max_pool(at: Place, size: int) -> Layer:
         return y, (x, y)
 
     def backward(ops: Arithmetic, w: Weights, g: Weights, dy: Array, cache: tuple[Array, Array]) -> Array:
-        """The first of equal maxima gets all of dy: blank borders tie all the time."""
+        """The first of equal maxima gets all of dy: blank borders are full of equal numbers."""
         x, y = cache
         dx, free = np.zeros_like(x, dtype=dy.dtype), np.ones_like(y, dtype=bool)
         for pixel, slot in zip(cells(x, size), cells(dx, size), strict=True):
@@ -183,7 +183,7 @@ def mean_pool(at: Place, size: int) -> Layer:
 
 
 def cells(x: Array, p: int) -> list[Array]:
-    """The p p pixels of every p by p cell of x (..., Y, X), as so many views (..., Y // p, X // p), row by row."""
+    """The p p pixels of every p by p cell of x (..., Y, X), as p p views (..., Y // p, X // p), row by row."""
     rows, columns = (length // p * p for length in x.shape[-2:])
     return [x[..., row:rows:p, column:columns:p] for row in range(p) for column in range(p)]
 

@@ -1,7 +1,7 @@
 """Losses: the terms of the loss of each image, and the derivative of the mean loss by the logits, together.
 
-Shapes: logits (N, K), labels (N,) class indices, terms (N,) or (N, T). Where the N images are a part of a batch, `of`
-is how many images it has. Within, a class is a row: sums over classes are then sums of rows.
+Shapes: logits (N, K), labels (N,) class indices, terms (N,) or (N, T). If the N images are a part of a batch, `of`
+is the number of images in the whole batch. Inside, a class is a row: a sum over classes is then a sum of rows.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ Loss = Callable[..., tuple[Array, Array]]  # (ops, logits, labels, of=N) -> term
 
 
 def mean(ops: Arithmetic, terms: Array) -> float:
-    """The mean loss of images from all their terms; a complex number where those are complex."""
+    """The mean loss of images from all their terms; a complex number if the terms are complex."""
     total: float = ops.sum(terms).item() / len(terms)
     return total
 
@@ -39,7 +39,7 @@ def cross_entropy(smoothing: float) -> Loss:
     def loss(ops: Arithmetic, logits: Array, labels: Array, of: int = 0) -> tuple[Array, Array]:
         n, y = len(labels), logits.T.copy()
         y -= np.maximum.reduce(y, axis=0)
-        flat, at = y.reshape(-1), labels * n + np.arange(n)  # of the logits of the labels
+        flat, at = y.reshape(-1), labels * n + np.arange(n)  # places of the logits of the labels
         wanted = (1 - smoothing) * flat[at]
         if smoothing:
             wanted += smoothing / len(y) * ops.sum(y, axis=0)
@@ -57,7 +57,7 @@ def cross_entropy(smoothing: float) -> Loss:
 
 
 def hinge() -> Loss:
-    """The sum over the other classes of max(0, 1 + logit - the label's), and the derivative of the mean over images.
+    """The sum over the other classes of max(0, 1 + logit - label's logit), and the derivative of the mean over images.
 
     The loss of the multi-class support vector machine of Weston & Watkins 1999; where it bends, the slope is 0.
     """

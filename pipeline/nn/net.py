@@ -1,7 +1,7 @@
 """A net is a list of layers. Its weights are one flat vector, and names are views into it.
 
-The vector makes an optimizer one line, a numerical gradient one loop, a gradient check one dot product. The names W1,
-b1, W2 and so on are for people and for the keys of weights.npz.
+With this vector, an optimizer is one line, a numerical gradient one loop, and a gradient check one dot product. The
+names W1, b1, W2 and so on are for people and for the keys of weights.npz.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -59,7 +59,7 @@ def views(flat: Array, shapes: Shapes) -> dict[str, Array]:
 def build(words: Sequence[str], shape: tuple[int, ...], classes: int, batch: int = 1, white: int | None = None) -> Net:
     """The net that the words of train.layers describe, for images of `shape` (C, Y, X).
 
-    batch: how many images are differentiated together. white: what stands for 1 in images stored as bytes; None for
+    batch: how many images are differentiated together. white: the byte that stands for 1; None for
     images of fractions. Raises PipelineError naming the layer that does not fit the one before it.
     """
     at = Place(shape, batch, white and 255 / white, bytes=white is not None, first=True)
@@ -120,7 +120,7 @@ def forward(ops: Arithmetic, net: Net, w: list[Weights], x: Array, draw: Draw | 
 
 
 def backward(ops: Arithmetic, net: Net, w: list[Weights], g: list[Weights], dy: Array | None, caches: Caches) -> None:
-    """Fill g with the derivatives by the weights from dy (N, K), the derivative by the logits; but see `finish`."""
+    """Fill g with the derivatives by the weights from dy (N, K), the derivative by the logits; then call `finish`."""
     scaled = net.scaled and not has_filters_first(net)
     for i in reversed(range(len(net.layers))):
         if dy is None:
@@ -131,14 +131,14 @@ def backward(ops: Arithmetic, net: Net, w: list[Weights], g: list[Weights], dy: 
 
 
 def has_filters_first(net: Net) -> bool:
-    """Whether filters see the images: they are smaller than what comes out, and a matrix is larger."""
+    """Whether the first layer has filters, which are smaller than its output; a matrix is larger."""
     return len(net.layers[0].weights["W"]) == 4
 
 
 def finish(net: Net, grads: Array, start: int = 0) -> None:
-    """Scale what `backward` left of the first layer's derivatives; `grads` is the flat vector from `start` on.
+    """Scale the first layer's derivatives, which `backward` did not; `grads` is the flat vector from `start` on.
 
-    Sums over images, and over the parts of a batch, are exact before and no longer afterwards.
+    This comes after the sums over images and over the parts of a batch: they are only exact before it.
     """
     if net.scaled:
         W, b = (prod(net.layers[0].weights[name]) for name in ("W", "b"))

@@ -11,8 +11,8 @@ from pipeline.base.arrays import Array
 from pipeline.base.elementary import log
 
 PART = 1 << 20  # numbers drawn or sorted at a time
-MOST_PARTS = 64  # of a permutation: each costs the time to draw all its numbers
-FAR = 256  # rows that take longer to draw than to leap over
+MOST_PARTS = 64  # parts of a permutation: each costs the time to draw all numbers
+FAR = 256  # rows: to jump over a larger gap is faster than to draw it
 
 
 class Stream:
@@ -33,8 +33,8 @@ class Stream:
     def permuted(self, n: int) -> Iterator[Array]:
         """The same, part by part: it is the order of the stream's next n numbers by size.
 
-        A part holds the numbers of one range, for which all n are drawn again: memory does not grow with n up to PART x
-        MOST_PARTS. Nothing else may be drawn until the last part is there.
+        For each part, all n numbers are drawn again, and those of one range are kept: memory does not grow with n up
+        to PART x MOST_PARTS. Nothing else may be drawn before the last part.
         """
         start, parts = self._bits.state, min(-(-n // PART), MOST_PARTS) or 1
         for part in range(parts):
@@ -48,14 +48,14 @@ class Stream:
             yield np.concatenate(found)[np.argsort(np.concatenate(sizes), kind="stable")]
 
     def bits16(self, rows: int, columns: int, start: int = 0) -> Array:
-        """Random uint16 numbers (rows, columns), of a new stream those from row `start` on."""
+        """Random uint16 numbers (rows, columns), the rows from `start` on of a new stream."""
         a_row = -(-columns // 4)
         self._bits.advance(start * a_row)
         raw = self._bits.random_raw(rows * a_row).astype("<u8", copy=False)
         return raw.view("<u2").reshape(rows, -1)[:, :columns]
 
     def rows(self, numbers: Array, columns: int) -> Array:
-        """Those rows (n, columns) of a new stream that is cut into rows of uint32 numbers; `columns` is even.
+        """The rows `numbers` (n, columns) of a new stream that is cut into rows of uint32 numbers; `columns` is even.
 
         A row depends on its number alone. Rows between those asked for are drawn, too, unless they are many.
         """

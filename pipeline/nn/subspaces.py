@@ -1,8 +1,8 @@
-"""How far an image lies from all training images of its class, so that what resembles none of them can be refused.
+"""How far an image lies from all training images of its class, so that an image unlike all of them can be refused.
 
-The images of a class lie near a flat of a few dimensions, their mean and principal axes, and what is left of an image
-beside them measures how unlike it is (Hinton, Dayan & Revow 1997, *Modeling the manifolds of images of handwritten
-digits*). Images, means and axes are whole numbers here, so that every distance has the same bits everywhere.
+The images of a class lie near a subspace of a few dimensions, through their mean along their principal axes. The
+distance of an image from it measures how unlike the image is (Hinton, Dayan & Revow 1997, *Modeling the manifolds of
+images of handwritten digits*). Images, means and axes are whole numbers here, so all distances have the same bits.
 
 Shapes: N images of D numbers, K classes, M axes each.
 """
@@ -14,18 +14,18 @@ import numpy as np
 from pipeline.base.arrays import Array
 from pipeline.nn import exact
 
-AXES = 20  # at most, of a class
-MOST_NUMBERS = 1 << 18  # of all axes: they are in the model file and in the page
+AXES = 20  # the most axes of a class
+MOST_NUMBERS = 1 << 18  # numbers of all axes: they are in the model file and in the page
 MOST_FITTED = 1 << 21  # numbers of a class that its axes are fitted to
 MOST_HELD_OUT = 10_000  # images that the limit is set on
 ITERATIONS = 8
-LEVEL_BITS = 8  # of a difference of two images
-LARGEST_AXIS, FINEST = 127, 12  # a number of an axis in int8, and the most bits after its binary point
+LEVEL_BITS = 8  # bits of a difference of two images
+LARGEST_AXIS, FINEST = 127, 12  # the largest number of an axis in int8, and the most bits after its binary point
 FALSE_REFUSALS = 0.01
 
 
 class Subspaces(NamedTuple):
-    """Means (K, D) of uint8 and axes (K, M, D) of int8, in steps of 2**-bits; farther than `limit` is refused."""
+    """Means (K, D) of uint8 and axes (K, M, D) of int8, in steps of 2**-bits; an image beyond `limit` is refused."""
 
     means: Array
     axes: Array
@@ -33,7 +33,7 @@ class Subspaces(NamedTuple):
     limit: float
 
     def distances(self, images: Array, classes: Array) -> Array:
-        """Squared distances (N,), in 255ths, of images (N, ...) from the flats of the classes (N,) that are meant."""
+        """Squared distances (N,), in 255ths, of images (N, ...) from the subspaces of their `classes` (N,)."""
         levels, found = as_levels(images), np.empty(len(images))
         for k, (mean, axes) in enumerate(zip(self.means, self.axes, strict=True)):
             chosen = classes == k
@@ -43,7 +43,7 @@ class Subspaces(NamedTuple):
         return found
 
     def refuses(self, images: Array, classes: Array) -> Array:
-        """Whether (N,) each image is unlike all training images of the class that it is held for."""
+        """Whether each image is unlike all training images of its class in `classes` (N,)."""
         return self.distances(images, classes) > self.limit
 
 
@@ -91,6 +91,6 @@ def orthonormal(rows: Array) -> Array:
 
 
 def limited(subspaces: Subspaces, images: Array, predicted: Array) -> Subspaces:
-    """With the limit beyond which FALSE_REFUSALS of `images`, which are none of those fitted to, lie at most."""
+    """`subspaces` with a limit that a share FALSE_REFUSALS of `images` exceeds at most; they were fitted to others."""
     ordered = np.sort(subspaces.distances(images, predicted))
     return subspaces._replace(limit=float(ordered[int(len(ordered) * (1 - FALSE_REFUSALS))]))

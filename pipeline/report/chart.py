@@ -1,6 +1,6 @@
-"""Line charts: what they show, for the page and for the PNG files alike, and how they look in the page.
+"""Line charts: what they show, in the page and in the PNG files, and how they look in the page.
 
-In the page they are SVG, which follows its colours, by day, by night and on paper.
+In the page they are SVG, with the colours of the page: light, dark, or printed.
 """
 
 import math
@@ -13,15 +13,15 @@ Points = Sequence[tuple[float, float]]
 
 WIDTH, HEIGHT = 640, 320
 LEFT, RIGHT, TOP, BOTTOM = 64, 40, 14, 56
-TICKS = 5  # about
-LEAST = 1e-6  # of the values: what differs less is drawn as the same
-MOST_POINTS = 400  # of the loss
+TICKS = 5  # about so many on an axis
+LEAST = 1e-6  # of the values: smaller differences are drawn as a flat line
+MOST_POINTS = 400  # points of the curve of the loss
 
 
 class Chart(NamedTuple):
     """Lines by name through points (x, y); labels of the axes; how to write y; whether y begins at 0.
 
-    marks: what is written along y, where round numbers would not do.
+    marks: the numbers along y, where round numbers do not fit.
     """
 
     title: str
@@ -32,7 +32,7 @@ class Chart(NamedTuple):
     marks: Sequence[float] = ()
 
     def ticks(self) -> tuple[list[float], list[float]]:
-        """What is written along x and along y; each axis reaches from its first to its last tick."""
+        """The numbers along x and along y; each axis reaches from its first to its last tick."""
         x, y = zip(*(point for points in self.lines.values() for point in points), strict=True)
         return ticks(min(x), max(x)), list(self.marks) or ticks(0.0 if self.zero else min(y), max(y))
 
@@ -74,7 +74,7 @@ def svg(chart: Chart) -> str:
 
 
 def scale(low: float, high: float, start: float, stop: float) -> Callable[[float], float]:
-    """From values between low and high to places between start and stop."""
+    """A function from values between low and high to places between start and stop."""
     return lambda value: start + (value - low) / (high - low) * (stop - start)
 
 
@@ -90,7 +90,7 @@ def ticks(low: float, high: float) -> list[float]:
 
 
 def thinned(values: Sequence[float], most: int) -> list[tuple[float, float]]:
-    """At most `most` points: means of as many runs of `values`, over the last one's number, from 1."""
+    """At most `most` points: x counts values from 1 to the end of a run of them, y is the mean of the run."""
     if not values:
         return []
     count = min(most, len(values))

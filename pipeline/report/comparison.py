@@ -10,14 +10,14 @@ from pipeline.report.chart import Chart, Points, svg
 from pipeline.report.made import flow
 from pipeline.report.page import filled, heads, rows, template
 
-FIRST = ("validation_accuracy", "accuracy")  # of the metrics: what runs are ranked by
-LEAST = 1e-7  # share of mistakes: what is less is drawn as that
-DASHES = {"solid": "none", "dashed": "7 4", "dotted": "2 3"}  # as CSS calls them: of SVG
-CHOSEN_BY = ("accuracy", "loss", "crops_accuracy")  # of the validation split, if there is one
+FIRST = ("validation_accuracy", "accuracy")  # the metrics that rank runs
+LEAST = 1e-7  # share of mistakes: a smaller share is drawn as this one
+DASHES = {"solid": "none", "dashed": "7 4", "dotted": "2 3"}  # names of CSS: patterns of SVG
+CHOSEN_BY = ("accuracy", "loss", "crops_accuracy")  # metrics of the validation split, if there is one
 
 
 class Run(NamedTuple):
-    """What is compared: a name, parameters by section.key, metrics, and columns epoch and held_out."""
+    """A run to compare: its name, parameters by section.key, metrics, and columns epoch and held_out."""
 
     name: str
     params: Mapping[str, Any]
@@ -26,7 +26,7 @@ class Run(NamedTuple):
 
 
 def comparison(runs: Sequence[Run], skipped: str = "") -> bytes:
-    """The page, whole, the best run first; it needs no other file. skipped: what it leaves out, and why."""
+    """The whole page, the best run first; it needs no other file. skipped: the runs that it leaves out, and why."""
     runs = ranked(runs)
     settings = [[key, *(setting(run.params.get(key, "")) for run in runs)] for key in keys(run.params for run in runs)]
     differing = [row for row in settings if len({*row[1:]}) > 1]
@@ -54,14 +54,14 @@ def looks(count: int) -> Iterator[str]:
 
 
 def ranked(runs: Iterable[Run], objective: str = "accuracy") -> list[Run]:
-    """The best first: those with a validation split by their metric on it, then the others by that of the test set."""
+    """The best first: runs with a validation split by their metric on it, then the others by that on the test set."""
     return sorted(runs, key=lambda run: worth(run, objective), reverse=True)
 
 
 def worth(run: Run, objective: str = "accuracy") -> tuple[bool, float]:
-    """What a run is ranked by: whether it has a validation split, and its metric there, or else on the test set.
+    """The rank of a run: whether it has a validation split, and its metric there, or else on the test set.
 
-    The more, the better: a loss is negative.
+    More is better, so a loss becomes negative.
     """
     validation = run.metrics.get(f"validation_{objective}")
     value = run.metrics[objective] if validation is None else validation
@@ -69,7 +69,7 @@ def worth(run: Run, objective: str = "accuracy") -> tuple[bool, float]:
 
 
 def order(runs: Sequence[Run], objective: str = "accuracy") -> str:
-    """What is said of the order of runs."""
+    """The sentence about the order of the runs."""
     validated = [worth(run, objective)[0] for run in runs]
     if all(validated):
         return f"The best run comes first, by {objective} on the validation split."
@@ -82,10 +82,10 @@ def order(runs: Sequence[Run], objective: str = "accuracy") -> str:
 
 
 def chart(runs: Sequence[Run]) -> Chart:
-    """Accuracy by epoch, a line a run, by the logarithm of the mistakes: 90 to 95% is as high as 99 to 99.5%."""
+    """Accuracy by epoch, one line per run, by the logarithm of the mistakes: 90 to 95% is as high as 99 to 99.5%."""
     lines = curves(runs)
     mistakes = [1 - accuracy for points in lines.values() for _, accuracy in points]
-    least = max(min((share for share in mistakes if share > 0), default=0.1) / 2, LEAST)  # what stands for none
+    least = max(min((share for share in mistakes if share > 0), default=0.1) / 2, LEAST)  # stands for no mistakes
     return Chart(
         "Accuracy on held-out images",
         {name: [(epoch, height(accuracy, least)) for epoch, accuracy in points] for name, points in lines.items()},
@@ -96,12 +96,12 @@ def chart(runs: Sequence[Run]) -> Chart:
 
 
 def height(accuracy: float, least: float) -> float:
-    """Where an accuracy is drawn: the logarithm of its mistakes, of at least `least`."""
+    """The height of an accuracy in the chart: the logarithm of its mistakes, which count as at least `least`."""
     return -math.log10(max(1 - accuracy, least))
 
 
 def marks(most: float, least: float) -> list[float]:
-    """Heights of round shares of mistakes, from just above `most` to just below `least`."""
+    """Heights in the chart for round shares of mistakes (such as 5%, 2%, 1%), around `most` to `least`."""
     for factors in ((5, 2, 1), range(9, 0, -1)):
         shares = [1.0, *(factor / 10**power for power in range(1, 9) for factor in factors)]
         above = [share for share in shares if share >= most]
@@ -113,7 +113,7 @@ def marks(most: float, least: float) -> list[float]:
 
 
 def curves(runs: Sequence[Run]) -> dict[str, Points]:
-    """Epochs and accuracies of each run without the steep rise at first, which would make all look alike.
+    """Epochs and accuracies of each run without the steep rise at first, because it would make all lines look alike.
 
     A line begins where it reaches the lowest accuracy in the second half of any run.
     """
@@ -123,12 +123,12 @@ def curves(runs: Sequence[Run]) -> dict[str, Points]:
 
 
 def keys(tables: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The keys of all tables, each once."""
+    """The keys of all tables, without repetition."""
     return sorted({key for table in tables for key in table})
 
 
 def setting(value: Any) -> str:
-    """A parameter as params.yaml has it, whatever the schema was at that time: a date is not JSON."""
+    """A parameter as params.yaml has it, whatever the schema was at that time; a date, for example, is not JSON."""
     try:
         return flow(value)
     except TypeError:

@@ -1,6 +1,6 @@
 "use strict";
 /* Anyone's picture as ink, and ink as the parts of a number: pipeline/digit/ in JavaScript, function by function, with the
-   same names and numbers. tests/test_pad.py holds it to Python's results.
+   same names and numbers. tests/test_pad.py compares it with Python's results.
    A picture here is {rows, columns, at}, `at` its numbers row by row; of colours, `at` is a list of three such arrays. */
 
 const ink = (() => {
@@ -229,7 +229,7 @@ const ink = (() => {
     return found && found.ink;
   }
 
-  function drawn(levels, colours) { // findInk(colours()) of black on nothing, whose levels are known: sooner
+  function drawn(levels, colours) { // the same as findInk(colours()) for black on nothing, but faster
     return sheets(levels).length ? findInk(colours()) : written(levels, like(levels, () => 1), false);
   }
 
@@ -284,7 +284,7 @@ const ink = (() => {
       if (Math.max(...within) >= INNER * Math.max(...amounts)) amounts = within;
     } else for (const k of bars(number, boxes, edge, touching)) amounts[k] = 0;
     const least = SPECK * Math.max(...amounts), holds = (a, b) => a.top <= b.top && a.bottom >= b.bottom && a.left <= b.left && a.right >= b.right;
-    const large = range(count + 1).filter((k) => k && amounts[k] >= least); // two axes hold a heavier plot in their box
+    const large = range(count + 1).filter((k) => k && amounts[k] >= least); // two axes have a heavier plot inside their box
     const kept = new Uint8Array(count + 1), among = large.filter((k) => !large.some((j) => amounts[j] > amounts[k] && holds(boxes[k - 1], boxes[j - 1])));
     for (const k of among) kept[k] = 1;
     if (factor === 1) return like(ink, (i) => (kept[number[i]] ? ink.at[i] : 0));

@@ -10,7 +10,7 @@ CONVERTED = ("features", "normalize", "one_hot", "layout", "validation")
 PLAIN = re.compile(
     r"(?!(true|false|null)$)[a-z]\w*( [-+.\w]+)*", re.ASCII
 )  # a word and its numbers, which YAML takes without quotes
-STANDARD = {  # what the project's params.yaml says; a command names only what is otherwise
+STANDARD = {  # the values in the project's params.yaml; a command names only other values
     "download.dataset": "mnist",
     "convert.features": "pixels",
     "convert.normalize": True,
@@ -36,7 +36,7 @@ STANDARD = {  # what the project's params.yaml says; a command names only what i
 
 
 def parameters(about: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The parameters that made the net, by stage, as DVC spells their keys; about: what the model file says."""
+    """The parameters that made the net, by stage, as DVC spells their keys; about: from the model file."""
     data = about["data"]
     return {
         "download": {"download.dataset": data["name"]},
@@ -53,14 +53,14 @@ def settings(about: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def provenance(about: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Which data set, by the hash of its file."""
+    """The data set, with the hash of its file."""
     data = about["data"]
     words = {"data set": "title", "homepage": "homepage", "licence": "licence", "dataset.npz, SHA-256": "sha256"}
     return [(word, data[key]) for word, key in words.items()]
 
 
 def commands(about: Mapping[str, Any]) -> list[str]:
-    """The four stages, each told which of its parameters are not as in the project's params.yaml."""
+    """The commands of the four stages, each with the parameters that differ from the project's params.yaml."""
     lines = []
     for stage, values in parameters(about).items():
         other = {key: flow(value) for key, value in values.items() if flow(value) != flow(STANDARD.get(key))}

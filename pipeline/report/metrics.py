@@ -17,13 +17,13 @@ def confusion_matrix(labels: Array, predicted: Array, classes: int) -> Array:
 
 
 def headline(confusion: Array) -> dict[str, Any]:
-    """Accuracy and error rate, from a confusion matrix (K, K), and how many images they are about."""
+    """Accuracy and error rate, from a confusion matrix (K, K), and the number of images."""
     count, right = int(confusion.sum()), int(confusion.trace())
     return {"images": count, "accuracy": share(right, count), "error_rate": share(count - right, count)}
 
 
 def by_class(confusion: Array, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Precision, recall and F1 of each class, and its images, from a confusion matrix (K, K)."""
+    """Precision, recall, F1 and the number of images of each class, from a confusion matrix (K, K)."""
     right, called, actual = confusion.diagonal(), confusion.sum(axis=0), confusion.sum(axis=1)
     return {
         name: {
@@ -37,7 +37,7 @@ def by_class(confusion: Array, names: Sequence[str]) -> dict[str, dict[str, Any]
 
 
 def share(part: int, whole: int) -> float:
-    """part / whole, and 0 of nothing."""
+    """part / whole, or 0 if `whole` is 0."""
     return part / whole if whole else 0.0
 
 
@@ -50,9 +50,9 @@ def worst_mistakes(labels: Array, probabilities: Array, most: int) -> Array:
 
 
 class Answers:
-    """What the net said of N images: pictures (N, Y, X), labels (N,), probabilities (N, K), names of the K classes.
+    """A net's answers for N images: pictures (N, Y, X), labels (N,), probabilities (N, K), names of the K classes.
 
-    loss: the mean over the images; crops: mean probabilities (N, K) over the crops of each image, which count apart;
+    loss: the mean over the images; crops: mean probabilities (N, K) over the crops of each image, with own metrics;
     judged: numbers about the probabilities and refusals, which join the headline.
     """
 

@@ -1,6 +1,6 @@
 "use strict";
-/* The pad: what is drawn becomes an image as pipeline/digit/picture.py makes one of a clean drawing, and the net of
-   pipeline/nn answers, from the weights in this page. tests/test_pad.py holds both to Python's answers.
+/* The pad: a drawing becomes an image, as pipeline/digit/picture.py makes one of a clean drawing. The net of pipeline/nn
+   answers, with the weights in this page. tests/test_pad.py compares both with Python's results.
    A picture here is {rows, columns, at}, `at` its numbers row by row. */
 
 (() => {
@@ -8,9 +8,9 @@
   if (!given) return;
   const { data, net } = given;
   const HALF = 0.5 - 1e-6, CELLS = 8, THIN = 0.9, MOST_DIGITS = 100; // as in picture.py
-  const PEN = 20; // pixels of the 280 of the pad
+  const PEN = 20; // pixels; the pad has 280
   const STEP = 10; // pixels that an arrow key moves the pen
-  const PAST = 50; // strokes that can be taken back
+  const PAST = 50; // strokes that can be undone
 
   // ---- from ink to the image that the data set would have: picture.py
 
@@ -90,7 +90,7 @@
     return image;
   }
 
-  // ---- from the image to what the net is shown: datasets/features.py
+  // ---- from the image to the input of the net: datasets/features.py
 
   const shown = {
     pixels: (image) => image.at.map((value) => (data.normalize ? value / 255 : value)),
@@ -143,7 +143,7 @@
     return [name, { shape, array }];
   }));
 
-  const tensor = (channels, rows, columns, at) => // what lies between layers; a row of numbers is channels of one pixel
+  const tensor = (channels, rows, columns, at) => // the arrays between layers; a row of numbers is the channels of one pixel
     ({ channels, rows, columns, at: at || new Float64Array(channels * rows * columns) });
 
   const each = (x, f) => tensor(x.channels, x.rows, x.columns, x.at.map(f));
@@ -162,7 +162,7 @@
     return y;
   }
 
-  // for each word the layer: of x, a function that takes the next weights, and the word's numbers
+  // for each word, its layer: a function of x, of a function that takes the next weights, and of the word's numbers
   const layers = {
     affine(x, take) {
       const { W, b } = take(), y = b.array.slice(), outputs = y.length;
@@ -173,7 +173,7 @@
       return tensor(outputs, 1, 1, y);
     },
 
-    conv(x, take, filters, kernel, padding = 0, stride = 1) { // filters innermost: a pixel of 0 is left out for all
+    conv(x, take, filters, kernel, padding = 0, stride = 1) { // filters innermost: a pixel of 0 costs nothing
       const { W, b } = take(), { channels, rows, columns } = x, taps = channels * kernel * kernel;
       const [high, wide] = [rows, columns].map((side) => Math.floor((side + 2 * padding - kernel) / stride) + 1);
       const turned = new Float64Array(W.array.length), sums = new Float64Array(filters * high * wide);
@@ -235,7 +235,7 @@
     axes: new Int8Array(bytesOf(given.subspaces.axes).buffer),
   };
 
-  function distance(numbers, k) { // of what the net is shown from the flat of class k; null where that is not known
+  function distance(numbers, k) { // from the input of the net to the subspace of class k; null where it is not known
     if (!flats) return null;
     const scale = data.features === "pixels" && !data.normalize ? 1 : 255, size = numbers.length;
     const beside = Float64Array.from(numbers, (value, i) =>
@@ -324,7 +324,7 @@
     });
   }
 
-  function announce(digits) { // given none, what is on the pad
+  function announce(digits) { // without digits: those on the pad
     if (digits) show(digits); else answer();
     element("said").textContent = api.digits.length
       ? `${element("answer").textContent}, ${element("sure").textContent}` : "The pad is empty.";
@@ -436,7 +436,7 @@
     if (bitmap) load(bitmap);
     else say(`${file.name} is no picture that this browser can read; save it as PNG or JPEG.`);
   }
-  function load(bitmap) { // what is found in the picture is read as it is, and put on the pad to be seen and drawn on
+  function load(bitmap) { // read the ink of the picture, and show it on the pad, where it can be changed
     const scratch = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
     scratch.drawImage(bitmap, 0, 0);
     const found = ink.findInk(ink.colours(scratch.getImageData(0, 0, bitmap.width, bitmap.height)));
@@ -456,7 +456,7 @@
   }
 
   show([]);
-  const blot = picture(canvas.height, canvas.width); // a first answer to nothing much, so that the engine has compiled all
+  const blot = picture(canvas.height, canvas.width); // a first answer to a dot, so that all code is compiled
   blot.at.fill(1, 140 * 280 + 70, 180 * 280);
   read(blot);
 })();

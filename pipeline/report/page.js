@@ -5,7 +5,7 @@
   copy.hidden = false;
   copy.addEventListener("click", async () => {
     const lines = copy.previousElementSibling;
-    getSelection().selectAllChildren(lines); // for whoever has to copy by hand
+    getSelection().selectAllChildren(lines); // for a user who must copy by hand
     const done = await navigator.clipboard?.writeText(lines.textContent).then(() => true, () => false);
     copy.textContent = done ? "Copied" : "Press Ctrl+C";
   });
@@ -16,7 +16,7 @@
   const dragged = (event, over) => { event.preventDefault(); document.body.classList.toggle("dragged", over); };
   file.addEventListener("change", () => { take([...file.files]); file.value = ""; });
   addEventListener("paste", (event) => take(event.clipboardData.files));
-  addEventListener("dragover", (event) => dragged(event, true)); // or the browser would leave the page for the file
+  addEventListener("dragover", (event) => dragged(event, true)); // else the browser would open the file instead of the page
   addEventListener("dragleave", (event) => dragged(event, event.relatedTarget));
   addEventListener("drop", (event) => { dragged(event, false); take(event.dataTransfer.files); });
 })();

@@ -1,7 +1,7 @@
 """The report: one page that needs nothing beside it, to be read, printed and drawn on.
 
-No number in it depends on the machine. Its text is in page.html, its looks in page.css. The pad, which asks the net
-about what is drawn on it, is in pad.js, and what else a click or a drop does in page.js.
+No number in it depends on the machine. Its text is in page.html, its style in page.css. The pad, on which a user draws
+and the net answers, is in pad.js and ink.js. page.js has the other actions.
 """
 
 import base64
@@ -20,10 +20,10 @@ from pipeline.report import bitmap, chart, made
 from pipeline.report.metrics import Answers, by_class
 
 FOLDER = Path(__file__).parent
-MOST_UNITS = 100  # of the first layer pictured
-MOST_WEIGHTS = 600_000  # that the pad can have: two bytes each, and a third more as text, stay under 2 MB
-MOST_AXES = 1 << 18  # numbers of the subspaces, a byte each
-LEVELS = 32_767  # on either side of zero, to which the pad's weights are rounded
+MOST_UNITS = 100  # units of the first layer that are drawn
+MOST_WEIGHTS = 600_000  # weights of a net with a pad: two bytes each, and a third more as text, stay under 2 MB
+MOST_AXES = 1 << 18  # numbers of the subspaces, one byte each
+LEVELS = 32_767  # steps of the pad's weights on either side of zero
 
 
 def page(
@@ -77,12 +77,12 @@ def template(name: str) -> str:
 
 
 def filled(name: str, parts: Mapping[str, str]) -> str:
-    """The template `name` with every {{part}} in its place; what a part holds is left alone."""
+    """The template `name` with every {{part}} in its place; the content of a part is not changed."""
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template(name))
 
 
 def script(content: Any) -> str:
-    """JSON that cannot end the script element it stands in."""
+    """JSON that cannot end its script element."""
     return json.dumps(content, sort_keys=True, allow_nan=False).replace("<", "\\u003c")
 
 
@@ -90,7 +90,7 @@ def script(content: Any) -> str:
 
 
 def lead(answers: Answers, title: str) -> str:
-    """What this page is, for whoever has never heard of it."""
+    """What this page is, for a reader who has never heard of it."""
     skill = "read handwritten digits" if are_digits(answers.names) else f"tell {len(answers.names)} classes apart"
     share, count = answers.headline["accuracy"], len(answers.labels)
     return f"A neural net learned to {skill} from {title}. It gets {share:.2%} of {count:,} new images right."
@@ -102,7 +102,7 @@ def are_digits(names: Sequence[str]) -> bool:
 
 
 def definitions(terms: Mapping[str, str]) -> str:
-    """Terms and what they are."""
+    """Terms with their values."""
     return "".join(f"<div><dt>{escape(term)}</dt><dd>{escape(value)}</dd></div>" for term, value in terms.items())
 
 
@@ -115,7 +115,7 @@ def rows(lines: Iterable[Sequence[str]]) -> str:
 
 
 def heads(names: Iterable[str], more: str = "") -> str:
-    """Cells that head columns; more: their other attributes."""
+    """Header cells of columns; more: other attributes of these cells."""
     return "".join(f'<th scope="col"{more}>{escape(name)}</th>' for name in names)
 
 
@@ -128,7 +128,7 @@ def accuracies(curves: Mapping[str, Sequence[float]], held_out: str) -> str:
 
 
 def confusion(counts: Array, names: Sequence[str]) -> str:
-    """Rows of what was shown, columns of what was said; mistakes the more coloured the more there are."""
+    """One row per class shown, one column per class answered; more mistakes have a stronger colour."""
     most = max(int((counts - np.diag(counts.diagonal())).max()), 1)
     upright = ' class="upright"' if max(map(len, names)) > 2 else ""
     lines = [f"<tr><td></td>{heads(names, upright)}</tr>"]
@@ -151,7 +151,7 @@ def classes(answers: Answers) -> str:
 
 
 def mistakes(answers: Answers, worst: Array) -> str:
-    """Each of the `worst` mistakes as a picture with what it is and what was said."""
+    """Each of the `worst` mistakes as a picture with the right class and the answer."""
     figures = []
     for i in worst.tolist():
         is_, said = answers.names[answers.labels[i]], answers.names[answers.predicted[i]]
@@ -166,7 +166,7 @@ def layer(pictures: Array) -> str:
     """The first layer's weights as one picture."""
     shown = pictures[:MOST_UNITS]
     of = f"of {len(pictures):,} " if len(shown) < len(pictures) else ""
-    text = f"{len(shown)} {of}pictures, one a unit or filter: blue where ink speaks for it, red where against"
+    text = f"{len(shown)} {of}pictures, one per unit or filter: blue where ink speaks for it, red where against"
     return f'<img class="layer" alt="{text}" src="{bitmap.signed(shown, min(10, len(shown)))}">'
 
 
@@ -186,7 +186,7 @@ def pad_rows(names: Sequence[str]) -> str:
 
 
 def without_pad(count: int, data: Mapping[str, Any]) -> str:
-    """Why there is no pad for a net of so many weights, trained on `data`; nothing if there is one."""
+    """Why there is no pad for a net of `count` weights, trained on `data`; empty if there is one."""
     if data["framing"] is None:
         why = "the pictures of this data set are not drawings, scaled and centred as in MNIST"
     elif count > MOST_WEIGHTS:
@@ -200,7 +200,7 @@ def without_pad(count: int, data: Mapping[str, Any]) -> str:
 def embedded(
     weights: Mapping[str, Array], about: Mapping[str, Any], subspaces: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """What the pad needs to know: the net, how its images look and answers are judged, and the arrays.
+    """What the pad needs to know: the net, the form of its images, how answers are judged, and the arrays.
 
     Weights are on a scale of 16 bits each; subspaces are bytes, unless they are too many for the page.
     """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # matplotlib itself is imported when something is drawn
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS, STYLES = ("#1f77b4", "#d95f02"), ("-", "--")  # of the lines of a chart
+COLOURS, STYLES = ("#1f77b4", "#d95f02"), ("-", "--")  # colours and styles of the lines of a chart
 
 P = ParamSpec("P")
 
@@ -42,7 +42,7 @@ def picture(draw: Callable[Concatenate["Figure", P], None]) -> Callable[P, bytes
         style["text.parse_math"] = False  # a "$" in the name of a class or a file is only a letter
         buffer = io.BytesIO()
         with rc_context(style), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph .* missing from font")  # it is drawn as a box
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")  # such a letter is drawn as a box
             figure = Figure(layout="constrained")
             FigureCanvasAgg(figure)
             draw(figure, *args, **kwargs)
@@ -77,7 +77,7 @@ def plain(figure: "Figure", width: float, height: float, title: str) -> "Axes":
 
 @picture
 def line_chart(figure: "Figure", chart: Chart) -> None:
-    """The chart that the page has too."""
+    """The same chart as in the page."""
     axes = plain(figure, 7, 4.5, chart.title)
     for (name, points), colour, style in zip(chart.lines.items(), COLOURS, STYLES, strict=False):
         axes.plot(*zip(*points, strict=True), color=colour, linestyle=style, label=name)
@@ -127,7 +127,7 @@ def tiles(
 
 @picture
 def rows(figure: "Figure", pictures: Mapping[str, Array], titles: Sequence[str]) -> None:
-    """A named row of pictures (M, Y, X) below another, a column a title."""
+    """Named rows of pictures (M, Y, X), one below the other, with one title per column."""
     figure.set_size_inches(1.1 * len(titles) + 1, 1.25 * len(pictures) + 0.3)
     grid = figure.subplots(len(pictures), len(titles), squeeze=False)
     for line, (name, images) in zip(grid, pictures.items(), strict=True):
@@ -140,7 +140,7 @@ def rows(figure: "Figure", pictures: Mapping[str, Array], titles: Sequence[str])
 
 
 def mistakes_chart(images: Array, titles: Sequence[str]) -> bytes:
-    """The worst mistakes: images (M, Y, X), each with what it is and what the net said."""
+    """The worst mistakes: images (M, Y, X), each with the right class and the answer."""
     none = "" if len(images) else ": none"
     return tiles(images, titles, f"Worst mistakes{none}", columns=min(6, max(len(images), 4)))
 

@@ -21,11 +21,11 @@ def results(
     mistakes: int,
     subspaces: Mapping[str, Any] | None = None,
 ) -> dict[str, bytes]:
-    """The files by name, metrics.json last: once it is there, all of them are.
+    """The files by name, metrics.json last: if it is there, all files are there.
 
     answers: on the test images; validation: on the validation split, if there is one;
     curves: columns of accuracy.csv (epoch, train, held_out) and loss.csv (loss); first_layer: (M, Y, X);
-    weights, about and subspaces: what the model file holds and says of itself.
+    weights, about and subspaces: from the model file.
     """
     worst = worst_mistakes(answers.labels, answers.probabilities, mistakes)
     files = {
@@ -38,13 +38,13 @@ def results(
     pairs = zip(answers.labels.tolist(), answers.predicted.tolist(), strict=True)
     files["predictions.csv"] = table(["actual", "predicted"], [[answers.names[k] for k in pair] for pair in pairs])
     files["classes.json"] = strict_json(by_class(answers.confusion, answers.names))
-    files["model.json"] = strict_json(about)  # whose numbers these are
+    files["model.json"] = strict_json(about)  # the net that has these numbers
     files["report.html"] = page(answers, curves, worst, first_layer, weights, about, subspaces)
     return files | {"metrics.json": strict_json(metrics(answers, validation))}
 
 
 def metrics(test: Answers, validation: Answers | None) -> dict[str, Any]:
-    """The numbers of the test images, and what runs are chosen by: the same of the validation split, if any."""
+    """The numbers of the test images, and of the validation split if there is one: they decide between runs."""
     chosen_by = validation.headline.items() if validation else ()
     return test.headline | {f"validation_{key}": value for key, value in chosen_by if key in CHOSEN_BY}
 
