@@ -35,7 +35,7 @@ def main() -> None:
 def options(
     version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version and exit.")] = False,
 ) -> None:
-    """Handwritten digits with NumPy alone, to the same bits everywhere.
+    """Handwritten digits with NumPy alone, with the same bits everywhere.
 
     `pipeline --install-completion` teaches your shell the commands and their options.
 

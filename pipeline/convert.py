@@ -37,7 +37,7 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     about["framing"] = framing(measured.whole())._asdict() if framed else None
     out = Path("data/processed/dataset.npz")
     with ExitStack() as files, basis.unaltered():
-        for path in raw:  # they are read more than once
+        for path in raw:  # the files are read more than once
             files.enter_context(unchanged(path))
         save_dataset(out, arrays, about)
     for name, (images, labels) in arrays.items():

@@ -29,14 +29,14 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     from pipeline.datasets.transport import split_urls
 
     raw, dataset = Path("data/raw"), find(settings.dataset, basis.recorded)
-    (raw / "dataset.json").unlink(missing_ok=True)  # until all four are there, nothing says what they are
+    (raw / "dataset.json").unlink(missing_ok=True)  # until all four files are there, nothing describes them
     mirrors = [*split_urls(os.environ.get("PIPELINE_MIRRORS", "")), *dataset.mirrors]
     sources = fetch_all(dataset, raw, mirrors)
     files = {role: found(raw / file.name) for role, file in dataset.files.items()}
     about = {key: value for key, value in dataset._asdict().items() if key not in ("mirrors", "archive")}
     with basis.unaltered():
         write_json(raw / "dataset.json", about | {"name": settings.dataset, "files": files})
-    for file_name, source in sources.items():  # last: if nobody reads stdout, the work is done
+    for file_name, source in sources.items():  # last: if nobody reads stdout, the work is already done
         typer.echo(f"{file_name:<27} {source}")
 
 

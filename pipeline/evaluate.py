@@ -39,7 +39,7 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     with unchanged(source):
         data = describe_dataset(source)
         net.require_data(data | {"sha256": sha256(source)})
-        splits = dict.fromkeys(["test", data["held_out"]])  # one or two
+        splits = dict.fromkeys(["test", data["held_out"]])  # one or two splits
         splits = dict(zip(splits, load_splits(source, data, splits), strict=True))
     with computing():
         answers = {name: judge(split) for name, split in splits.items()}

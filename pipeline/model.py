@@ -25,13 +25,13 @@ from pipeline.nn.net import Shapes, build, views
 from pipeline.nn.subspaces import Subspaces
 
 ABOUT = "about"  # the member of weights.npz that describes the others, as JSON
-DIGEST = "sha256"  # the key of the description that vouches for the arrays
-JUDGING = "judging"  # the key that says how answers are judged; it vouches for the arrays of Subspaces
+DIGEST = "sha256"  # the key of the description with the hash of the arrays
+JUDGING = "judging"  # the key that says how answers are judged, with the hash of the arrays of Subspaces
 REMAKE = "make it again: python -m pipeline.train"
 
 
 class Classifier(NamedTuple):
-    """A net with its weights by name, what its file says about it, and what tells unlike images (None in old files)."""
+    """A net with its weights by name, the description in its file, and its subspaces (None in old files)."""
 
     ops: Arithmetic
     loss: Loss
@@ -41,7 +41,7 @@ class Classifier(NamedTuple):
 
     @property
     def temperature(self) -> float:
-        """By which logits are divided, so that probabilities are calibrated; 1 where none was fitted."""
+        """The number that divides logits so that probabilities are calibrated; 1 where none was fitted."""
         return float(self.about.get(JUDGING, {}).get("temperature", 1.0))
 
     def logits(self, images: Array, batch: int) -> Array:
@@ -53,7 +53,7 @@ class Classifier(NamedTuple):
         found = stored(images)
         net = fast(build(described["layers"], shape, described["classes"], described["batch_size"], found.white))
         flat = np.concatenate([array.reshape(-1) for array in self.weights.values()])
-        with np.errstate(over="ignore", invalid="ignore"):  # said once, below
+        with np.errstate(over="ignore", invalid="ignore"):  # reported once, below
             scores = np.concatenate(list(logits(self.ops, net, flat, found, batch)))
         if not np.isfinite(scores).all():
             raise PipelineError(f"the model answers with NaN or infinity, so its weights are unsound; {REMAKE}.")
@@ -64,12 +64,12 @@ class Classifier(NamedTuple):
         return tempered(self.ops, scores, self.temperature)
 
     def refuses(self, images: Array, scores: Array) -> Array | None:
-        """Whether (N,) images (N, ...) of logits (N, K) are like no training image; None where the file cannot tell."""
+        """Whether each image (N, ...) with logits (N, K) is like no training image; None where the file cannot tell."""
         return None if self.subspaces is None else self.subspaces.refuses(images, scores.argmax(axis=1))
 
     @property
     def unlike(self) -> Mapping[str, Any] | None:
-        """The subspaces as a mapping, for what knows no nets."""
+        """The subspaces as a mapping, for code that knows no nets."""
         return None if self.subspaces is None else self.subspaces._asdict()
 
     def judged(self, images: Array, scores: Array, labels: Array) -> dict[str, float]:
@@ -96,17 +96,19 @@ class Classifier(NamedTuple):
         return mean(self.ops, self.loss(self.ops, scores, labels)[0])
 
     def require_data(self, data: Mapping[str, Any]) -> None:
-        """Raise PipelineError unless the net was trained on dataset.npz of that description and SHA-256."""
+        """Raise PipelineError unless the net was trained on the dataset.npz that `data` describes."""
         if self.about["data"] != data:
             raise PipelineError(f"the model was trained on another dataset.npz than the one here; {REMAKE}.")
 
     def require_curves(self, digests: Mapping[str, str]) -> None:
-        """Raise PipelineError unless the curves, by file name and SHA-256, are those of the same training."""
+        """Raise PipelineError unless the curves, by file name and SHA-256, are from the same training."""
         if self.about.get("curves", digests) != digests:
-            raise PipelineError(f"{' and '.join(digests)} are not those of the model beside them; {REMAKE}.")
+            raise PipelineError(
+                f"{' and '.join(digests)} belong to another training than the model beside them; {REMAKE}."
+            )
 
     def first_layer(self, image_shape: Sequence[int]) -> Array:
-        """The first weights as pictures (M, Y, X): one a filter, or one a unit where they see the image."""
+        """The first weights as pictures (M, Y, X): one per filter, or one per unit where units see the image."""
         W1 = self.weights["W1"]
         if W1.ndim == 4:
             return W1.reshape(-1, *W1.shape[-2:])
@@ -123,9 +125,9 @@ def added(parts: Iterable[Array]) -> Array:
 def save_model(
     path: Path, weights: Array, shapes: Shapes, about: Mapping[str, Any], subspaces: Subspaces | None = None
 ) -> None:
-    """Replace `path` with the arrays by name and `about`, which says what net they are and where from.
+    """Replace `path` with the arrays by name and `about`, which describes the net and its origin.
 
-    `about` also gets the SHA-256 of the weights, and of the arrays of `subspaces`, so that it describes no others.
+    `about` also gets the SHA-256 of the weights, and of the arrays of `subspaces`, so that it fits no other arrays.
     Raises PipelineError where a weight is not finite, and leaves `path` as it was.
     """
     arrays, unlike = views(weights, shapes), {}
@@ -141,7 +143,7 @@ def save_model(
 def load_model(path: Path) -> Classifier:
     """The net in a model file.
 
-    Raises PipelineError where the file is missing or damaged, or its arrays are not those its description promises.
+    Raises PipelineError where the file is missing or damaged, or its arrays do not fit its description.
     """
     arrays = read_npz(path, remake=REMAKE)
     if ABOUT not in arrays:
@@ -155,7 +157,7 @@ def load_model(path: Path) -> Classifier:
         ops, loss = ARITHMETICS[net["arithmetic"]], made(LOSSES, net["loss"])
         built = build(net["layers"], tuple(net["input_shape"]), net["classes"])
         if built.layers[-1].shape != (net["classes"],):
-            raise ValueError("it does not have one output a class")
+            raise ValueError("it does not have one output per class")
     except (LookupError, ValueError, PipelineError) as error:
         raise PipelineError(f"{path}: there is no net of {net} ({error}); {REMAKE}.") from None
     expected = {name: (shape, ops.dtype) for name, shape in built.shapes.items()}
@@ -165,7 +167,7 @@ def load_model(path: Path) -> Classifier:
 
 
 def read_subspaces(path: Path, arrays: dict[str, Array], about: Mapping[str, Any]) -> Subspaces:
-    """The Subspaces of a model file, taken out of its arrays; PipelineError where they are not as described."""
+    """The Subspaces of a model file, taken out of its arrays. Raises PipelineError where they do not fit `about`."""
     unlike: dict[str, Array] = {name: arrays.pop(name) for name in ("means", "axes") if name in arrays}
     said, net = about[JUDGING], about["net"]
     require_digest(path, said[DIGEST], unlike)
@@ -183,7 +185,7 @@ def require_digest(path: Path, described: str, arrays: Mapping[str, Array]) -> N
 
 
 def require_finite(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Raise PipelineError for the first array that is not of fractions, or has NaN or infinity in it."""
+    """Raise PipelineError for the first array that does not hold fractions, or holds NaN or infinity."""
     for name, array in arrays.items():
         if array.dtype.kind != "f":
             raise PipelineError(f"{path}: {name} is an array of {array.dtype}, expected fractions; {REMAKE}.")

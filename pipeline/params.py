@@ -1,7 +1,7 @@
 """The schema of params.yaml: each parameter with its type, range and meaning, and a clear error for each mistake.
 
-Read as DVC reads it (ruamel, YAML 1.2), so that a value means the same here and in dvc.lock.
-Section train is in pipeline.training.settings: a stage reads its own section alone.
+The file is read as DVC reads it (ruamel, YAML 1.2), so that a value means the same here and in dvc.lock.
+Section train is in pipeline.training.settings, because a stage reads only its own section.
 """
 
 import re
@@ -37,7 +37,7 @@ DATASETS = (
 )
 DESCRIPTION = r"^.*[^/]\.json$"
 
-# not checked by Typer, whose refusal takes five lines
+# not checked by Typer: its errors take five lines
 ParamsFile = Annotated[Path, typer.Option("--params", metavar="PATH", readable=False, help="The parameter file.")]
 Overrides = Annotated[
     list[str] | None,
@@ -48,7 +48,7 @@ Overrides = Annotated[
 class Section(Part):
     """One section of params.yaml."""
 
-    gone: ClassVar[Mapping[str, str]] = {}  # keys of earlier versions, and what says the same now
+    gone: ClassVar[Mapping[str, str]] = {}  # keys of earlier versions, and what replaces them now
 
 
 S = TypeVar("S", bound=Section)
@@ -89,7 +89,7 @@ class Convert(Section):
     features: Features = Field(description="what the net is shown of an image")
     normalize: bool = Field(description="pixels as float32 from 0 to 1; false: as uint8 from 0 to 255")
     one_hot: bool = Field(description="labels as rows of zeros with a single one; false: as class indices")
-    layout: Layout = Field(description="flat: D numbers a row; image: 1 x Y x X")
+    layout: Layout = Field(description="flat: D numbers per image; image: 1 x Y x X")
     validation: int = Field(ge=0, description="images held out, the last of the training set; 0: curves show test")
 
     @model_validator(mode="after")
@@ -105,12 +105,12 @@ class Evaluate(Section):
 
     batch_size: int = Field(ge=1, le=1_000_000, description="images classified at a time")
     crops: Literal[1, 9] = Field(description="9: crops_accuracy, too, by the mean over an image and its 8 shifts")
-    mistakes: int = Field(ge=1, le=100, description="how many of the worst mistakes to picture")
+    mistakes: int = Field(ge=1, le=100, description="how many of the worst mistakes to draw")
 
     @field_validator("crops", mode="before")
     @classmethod
     def whole(cls, crops: Any) -> Any:
-        """Literal would take what equals 1 or 9: true and 9.0."""
+        """Refuse true and 9.0, which Literal would take because they equal 1 and 9."""
         if type(crops) is not int:
             raise ValueError("choose 1 or 9.")
         return crops
@@ -119,7 +119,7 @@ class Evaluate(Section):
 def load_params(path: Path, overrides: Iterable[str] | None, section: type[S]) -> S:
     """The checked parameters of one section of `path`, each KEY=VALUE of `overrides` applied first.
 
-    Raises PipelineError naming the file or the override, the key, what was found and what would do.
+    Raises PipelineError naming the file or the override, the key, what was found and what is allowed.
     """
     name, tree = section.__name__.lower(), read_yaml(path)
     overridden: dict[Any, str] = {}
@@ -145,7 +145,7 @@ def load_params(path: Path, overrides: Iterable[str] | None, section: type[S]) -
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The sections in the YAML file at `path`. Raises PipelineError where it is missing or holds anything else."""
+    """The sections in the YAML file at `path`. Raises PipelineError where it is missing or holds no sections."""
     try:
         with opened(
             path, "run in the project's folder, name it by --params, or make one: pipeline params > params.yaml"
@@ -172,7 +172,7 @@ def sections(content: bytes, where: Path) -> dict[str, Any]:
 
 
 def parse(text: str) -> Any:
-    """`text` as YAML 1.2. Raises YAMLError where it is not, or where a few bytes could claim gigabytes or objects."""
+    """`text` as YAML 1.2. Raises YAMLError where it is not, or where a few bytes could make gigabytes or objects."""
     yaml = YAML(typ="safe", pure=True)
     depth = 0
     try:
@@ -190,14 +190,14 @@ def parse(text: str) -> Any:
 
 
 def summary(error: YAMLError) -> str:
-    """One line of what ruamel says in many."""
+    """One line that sums up the many lines of ruamel."""
     mark = getattr(error, "problem_mark", None)
     problem = str(getattr(error, "problem", None) or error).strip().splitlines()[0]
     return f"line {mark.line + 1}: {problem}" if mark else problem
 
 
 def apply(tree: dict[str, Any], override: str) -> str:
-    """Set one section.key=value in `tree`, the value read as YAML, and return the key; the schema judges both later."""
+    """Set one section.key=value in `tree`, the value read as YAML, and return the key; the schema checks both later."""
     path, equals, text = override.partition("=")
     *parents, key = path.split(".")
     try:
@@ -209,7 +209,7 @@ def apply(tree: dict[str, Any], override: str) -> str:
     for parent in parents:
         tree = tree.setdefault(parent, {})
         if not isinstance(tree, dict):
-            raise PipelineError(f"-S {override}: {parent} holds a value, so that nothing can be set in it.")
+            raise PipelineError(f"-S {override}: {parent} holds a value, so nothing can be set in it.")
     tree[key] = value
     return path
 

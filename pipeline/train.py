@@ -8,7 +8,7 @@ from pipeline.base.usage import run
 from pipeline.params import PARAMS_FILE, Overrides, ParamsFile, load_params
 
 CHECKPOINT_SECONDS = 30.0
-CODE = ("base", "fast", "nn", "training", "model.py", "train.py")  # what decides the weights
+CODE = ("base", "fast", "nn", "training", "model.py", "train.py")  # the code that decides the weights
 
 
 @reports_errors
@@ -42,7 +42,7 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
         about = {"net": trainer.about, "params": settings.model_dump(), "data": data}
         checkpoints = Checkpoints(kept, about | {"code": code_hash(CODE)}, every=CHECKPOINT_SECONDS)
         with Stopping() as stopping:
-            if those.process.rank:  # process 0 shows progress and writes
+            if those.process.rank:  # only process 0 shows progress and writes files
                 trainer.fit(lambda history: None, checkpoints, stopping)
                 return
             with sole_writer(kept), Progress(trainer.plan, data["held_out"], checkpoints, stopping) as progress:

@@ -1,4 +1,4 @@
-"""Arrays take the asked form without losing anything, and dataset.npz says what it holds."""
+"""Arrays take the asked form without losing anything, and dataset.npz describes its content."""
 
 import json
 import tracemalloc
@@ -95,8 +95,8 @@ FOUR = np.ones((4, 6), np.float32)
         (FOUR, np.eye(4, 5)[:, None], "test_labels: expected whole numbers from 0 to 4, or one-hot rows of 5, found "),
         (FOUR, np.empty((4, 0)), "or one-hot rows of 5, found float64 of shape"),
         (FOUR, np.array(list("abcd")), "test_labels: expected whole numbers from 0 to 4, or one-hot rows of 5, found "),
-        (FOUR, [0, 1, 2], r"test_labels: expected 4 labels, one an image, found shape \(3,\)"),
-        (FOUR, np.array(1), r"expected 4 labels, one an image, found shape \(\)"),
+        (FOUR, [0, 1, 2], r"test_labels: expected 4 labels, one per image, found shape \(3,\)"),
+        (FOUR, np.array(1), r"expected 4 labels, one per image, found shape \(\)"),
         (FOUR[:, :5], range(4), r"float64 of shape N x 6 or N x 1 x 2 x 3, found float32 of shape \(4, 5\)"),
         (FOUR[:, 0], range(4), r"found float32 of shape \(4,\)"),
         (FOUR.reshape(4, 2, 3), range(4), r"found float32 of shape \(4, 2, 3\)"),
@@ -207,7 +207,7 @@ def raw(tmp_path):
 
 
 def of_size(raw, count):
-    """The folder with so many training images."""
+    """The folder with `count` training images."""
     rng, about = np.random.default_rng(0), json.loads((raw / "dataset.json").read_text())
     for part, array in (("images", rng.integers(0, 256, (count, 3, 4))), ("labels", np.arange(count) % 2)):
         path = raw / about["files"][f"train_{part}"]["name"]
@@ -218,7 +218,7 @@ def of_size(raw, count):
 
 @pytest.mark.parametrize(("shown", "normalized"), [("pixels", False), ("pixels", True), ("edges", True)])
 def test_the_memory_of_a_conversion_does_not_grow_with_the_images(raw, monkeypatch, shown, normalized):
-    """Beside the files: labels alone. An image has 12 bytes, so that a copy of the images would exceed the limit."""
+    """Only labels are in memory. An image has 12 bytes, so that a copy of the images would exceed the limit."""
     for module in ("idx", "arrays", "raw"):
         monkeypatch.setattr(f"pipeline.datasets.{module}.BLOCK", 4096)
     peaks = []
@@ -289,7 +289,7 @@ def test_C15_a_label_beyond_the_classes_is_located(raw):
 
 
 def test_C25_pixels_are_taken_as_they_lie_in_the_file(raw):
-    """EMNIST's are transposed, which is for its readers to know: nothing is guessed from what a digit looks like."""
+    """Pixels are turned only if the description says `transposed`: nothing is guessed from what a digit looks like."""
     _, splits = load_raw(raw)
     assert np.array_equal(splits["train"].images, read_idx(raw / "train-images.gz"))
 
@@ -309,7 +309,7 @@ def test_E8_an_empty_split_is_refused(tmp_path):
 
 
 def test_C16_fewer_labels_than_images_is_refused(raw):
-    refused(raw, "train-labels.gz", [0, 1] * 9, r"expected 20 labels, one an image .* shape \(18,\)")
+    refused(raw, "train-labels.gz", [0, 1] * 9, r"expected 20 labels, one per image .* shape \(18,\)")
 
 
 def test_C18_images_of_another_size_are_refused(raw):
@@ -325,7 +325,7 @@ def test_C20_an_absent_class_is_named(raw):
 
 
 def test_C11_images_where_labels_belong_are_refused(raw):
-    refused(raw, "train-labels.gz", np.zeros((20, 3, 4)), r"one an image of train-images.gz, found uint8 of shape")
+    refused(raw, "train-labels.gz", np.zeros((20, 3, 4)), r"one per image of train-images.gz, found uint8 of shape")
 
 
 def test_C17_train_and_test_swapped_is_noticed_by_their_counts(raw):

@@ -210,7 +210,7 @@ def test_only_finished_experiments_of_this_pipeline_are_compared(
     history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     states = {"wide": "Success", "elsewhere": None, "q1": "Queued", "q2": "Queued", "r": "Running", "f": "Failed"}
-    told = [("wide", "Running"), *states.items()]  # it ends while DVC collects
+    told = [("wide", "Running"), *states.items()]  # the experiment ends while DVC collects
     rows = [{"Experiment": name, "rev": name, "typ": "branch_commit", "State": state} for name, state in told]
     head = {"Experiment": None, "rev": "main", "typ": "baseline", "State": None}
     gone = NotDvcRepoError("directory 'tmp/.dvc' does not exist")
@@ -221,7 +221,8 @@ def test_only_finished_experiments_of_this_pipeline_are_compared(
     main(None, tmp_path / "page.html")
     out, err = capsys.readouterr()
     assert out == f"HEAD, wide: {tmp_path / 'page.html'}\n"
-    skipped = "skipped: elsewhere (its dvc.lock here is that of HEAD); q1, q2 (queued); r (running); f (failed)\n"
+    same = "its dvc.lock in this folder is the same as in HEAD"
+    skipped = f"skipped: elsewhere ({same}); q1, q2 (queued); r (running); f (failed)\n"
     assert err == skipped
 
 
@@ -238,7 +239,7 @@ def raised_or(answer: Any) -> Any:
     [
         (
             "directory 'tmp/.dvc' does not exist",
-            "for running whose directory 'tmp/.dvc' does not exist; see dvc queue status",
+            "as running, but directory 'tmp/.dvc' does not exist; see dvc queue status",
         ),
         ("you are not inside of a DVC repository", "you are not inside of a DVC repository"),
     ],

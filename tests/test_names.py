@@ -39,7 +39,7 @@ def asked(model, monkeypatch) -> Callable[..., str]:
     """What predict prints on a terminal of some encoding."""
 
     def ask(*pictures: Path, encoding: str = "utf-8", **options) -> str:
-        """ASCII, which is UTF-8 too, where `encoding` lacks the letters."""
+        """Use ASCII, which is also UTF-8, where `encoding` lacks the letters."""
         written = io.BytesIO()
         monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding))
         predict.main(list(pictures), model, **options)
@@ -94,14 +94,14 @@ def test_show_replaces_what_it_made_itself_and_no_other_file(asked, model, tmp_p
     first, second, sheet = picture(tmp_path / "1.png"), picture(tmp_path / "2.png"), tmp_path / "sheet.png"
     before = first.read_bytes()
     assert "was not made by --show" in refused(predict.main, [second], model, show=first)  # --show *.png
-    assert "which is read; name another" in refused(predict.main, [first, second], model, show=first)
+    assert "which is an input; name another" in refused(predict.main, [first, second], model, show=first)
     assert first.read_bytes() == before
     for _ in range(2):
         asked(second, show=sheet)
     with Image.open(sheet) as image:
         assert image.text == {"Title": predict.SEEN}
-    assert "which is read; name another" in refused(predict.main, [tmp_path], model, show=sheet)
-    assert "which is read; name another" in refused(predict.main, [second], model, show=model)
+    assert "which is an input; name another" in refused(predict.main, [tmp_path], model, show=sheet)
+    assert "which is an input; name another" in refused(predict.main, [second], model, show=model)
 
 
 def test_no_command_writes_to_what_it_reads(model, tmp_path, monkeypatch):
@@ -111,11 +111,11 @@ def test_no_command_writes_to_what_it_reads(model, tmp_path, monkeypatch):
     (tmp_path / "params.yaml").touch()
     before = model.read_bytes()
     for form in export.Format:
-        assert "which is read" in refused(export.main, Path("weights.npz"), form, model)
+        assert "which is an input" in refused(export.main, Path("weights.npz"), form, model)
     (tmp_path / "W1.csv").hardlink_to(model)
-    assert "which is read" in refused(export.main, tmp_path, export.Format.csv, model)
-    assert "which is read" in refused(features.main, Path("data/raw/dataset.json"))
-    assert "which is read" in refused(compare.main, ["HEAD"], Path("params.yaml"))
+    assert "which is an input" in refused(export.main, tmp_path, export.Format.csv, model)
+    assert "which is an input" in refused(features.main, Path("data/raw/dataset.json"))
+    assert "which is an input" in refused(compare.main, ["HEAD"], Path("params.yaml"))
     assert model.read_bytes() == before
 
 

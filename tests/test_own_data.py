@@ -1,4 +1,4 @@
-"""Own data without touching code: class folders of pictures, a description of them, and sets of another form."""
+"""Own data without a change to the code: class folders of pictures, their description, and sets of another form."""
 
 import gzip
 import hashlib
@@ -48,7 +48,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def take(pictures: Path, name: str = "bars", **options) -> dict:
-    """What import-folder writes of itself."""
+    """The description that import-folder writes."""
     import_folder.main(pictures, name, **{"size": None, "test": 0.5, "seed": 1, "framed": False} | options)
     return json.loads(Path(f"datasets/{name}.json").read_text())
 
@@ -186,11 +186,11 @@ def test_a_picture_that_is_too_large_names_the_way_out(here, capsys):
     ("make", "options", "said"),
     [
         ([], {}, "pictures is no folder; name one"),
-        (["a.png"], {}, "a.png: expected one folder a class, found a file."),
+        (["a.png"], {}, "a.png: expected one folder per class, found a file."),
         (["a/.hidden"], {}, "pictures/a: expected pictures in it, and no folder; mend that, or remove it."),
         (["a/b/0.png"], {}, "pictures/a: expected pictures in it, and no folder"),
         (["a/0.png"], {}, "pictures/a holds one picture; a class needs two"),
-        (["train/a/0.png", "test/b/0.png"], {}, "class a is in one of train and test; put pictures in both."),
+        (["train/a/0.png", "test/b/0.png"], {}, "class a is in only one of train and test; put pictures in both."),
         (["train/a/0.png", "test/a/0.png", "valid/a/0.png"], {}, "pictures/valid lies beside train and test; move"),
         (["a/0.png"], {"test": 1.0}, "--test 1.0: expected a share above 0 and below 1"),
         (["a/0.png"], {"size": "28"}, "--size 28: expected rows x columns up to 256x256, such as 28x28."),
@@ -240,7 +240,7 @@ def test_a_description_that_does_not_fit_is_refused_where_it_is_wrong(key, value
     Path("datasets/bars.json").write_text(json.dumps(about))
     with pytest.raises(PipelineError) as refused:
         find("datasets/bars.json")
-    assert str(refused.value).startswith(f"datasets/bars.json: what it says of itself does not fit: {said}")
+    assert str(refused.value).startswith(f"datasets/bars.json: its description does not fit: {said}")
     assert str(refused.value).endswith("; correct it, or make it by pipeline import-folder.")
 
 
@@ -301,7 +301,7 @@ def registered(monkeypatch, name: str, **changed) -> None:
     monkeypatch.setitem(DATASETS, name, DATASETS[name]._replace(**changed))
 
 
-def test_emnist_is_taken_out_of_its_archive_and_turned_upright(here, monkeypatch, capsys, digits):
+def test_C25_emnist_is_taken_out_of_its_archive_and_turned_upright(here, monkeypatch, capsys, digits):
     images, labels = digits
     contents = [packed(images.swapaxes(1, 2)), packed(labels.astype(np.uint8))] * 2
     dataset, archive = DATASETS["emnist-digits"], here / "mirror/gzip.zip"
@@ -320,7 +320,7 @@ def test_emnist_is_taken_out_of_its_archive_and_turned_upright(here, monkeypatch
     assert np.array_equal(load_raw(Path("data/raw"))[1]["test"].images, images)
     Path("data/raw/gzip.zip").unlink()
     archive.unlink()
-    download.main(PARAMS, ["download.dataset=emnist-digits"])  # what is there and right needs no archive
+    download.main(PARAMS, ["download.dataset=emnist-digits"])  # files that exist and are right need no archive
     assert {line.split()[1] for line in capsys.readouterr().out.splitlines()} == {"kept"}
 
 

@@ -1,4 +1,4 @@
-"""params.yaml is checked in full before any work, and every mistake gets one line that says what to do."""
+"""params.yaml is checked in full before any work, and every mistake gives one line that says what to do."""
 
 import json
 import math
@@ -52,7 +52,7 @@ def test_the_committed_json_schema_is_the_one_that_pipeline_schema_prints():
 
 
 def fits(value: object, schema: dict) -> bool:
-    """Whether a JSON Schema takes a value: as much of it as ours needs."""
+    """Whether a JSON Schema takes a value: only the part of JSON Schema that our schema needs."""
     if "anyOf" in schema and not any(fits(value, {"type": schema["type"], **one}) for one in schema["anyOf"]):
         return False
     types = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int, "number": (int, float)}
@@ -79,7 +79,7 @@ def fits(value: object, schema: dict) -> bool:
 
 
 def asked(schema: dict, value: dict) -> dict:
-    """The values that if and else ask for, by key: the only form in which ours has them."""
+    """The values that if and else ask for, by key: the only form of conditions in our schema."""
     if "if" not in schema:
         return {}
     ((key, usual),) = schema["if"]["properties"].items()
@@ -175,7 +175,7 @@ def test_the_schema_and_the_nets_know_the_same_arithmetics():
 
 
 def words(key: str) -> dict[str, Choice]:
-    """What a key of section train may be."""
+    """The words that a key of section train may be."""
     found = [one.choices for one in Train.model_fields[key].metadata if isinstance(one, Words)]
     return found[0] if found else {}
 
@@ -295,7 +295,7 @@ def test_a_wrong_layer_is_named_by_its_place(tmp_path):
 def test_only_the_last_layer_with_weights_is_a_bare_affine(tmp_path, layers):
     message = refusal(tmp_path, GOOD, f"train.layers=[{layers}]")
     assert message.endswith(
-        "; end the list with affine without a number (it gets one output a class), "
+        "; end the list with affine without a number (it gets one output per class), "
         "and give every earlier affine a number."
     )
 
@@ -346,7 +346,7 @@ def ranges():
 
 @pytest.mark.parametrize(("key", "about"), list(ranges()), ids=lambda part: part if isinstance(part, str) else "")
 def test_T8_at_just_inside_and_just_outside_each_end_of_each_range(tmp_path, key, about):
-    """From the schema itself, so that a new parameter is tried too; those without an upper end are taken at 2**40."""
+    """The ends are from the schema, so that a new parameter is tested, too; without an upper end, 2**40 is tried."""
     tick = 1 if about["type"] == "integer" else 1e-9
     taken, refused = [], []
     for end, inwards in (("inimum", tick), ("aximum", -tick)):

@@ -1,4 +1,4 @@
-"""What is read is a file, and what is written is not what is read."""
+"""An input is a file, and an output is not an input."""
 
 import os
 import socket
@@ -54,7 +54,7 @@ def test_an_output_is_no_input_by_whatever_name(tmp_path):
     (tmp_path / "soft.npz").symlink_to(model)
     (tmp_path / "other.npz").touch()
     for name in ("model.npz", "hard.npz", "soft.npz", f"../{tmp_path.name}/model.npz"):
-        with pytest.raises(PipelineError, match=r"which is read; name another file to write"):
+        with pytest.raises(PipelineError, match=r"which is an input; name another file to write"):
             require_other(tmp_path / name, tmp_path / "absent", model)
     for name in ("other.npz", "absent.npz"):
         require_other(tmp_path / name, tmp_path / "absent", model)
@@ -63,5 +63,5 @@ def test_an_output_is_no_input_by_whatever_name(tmp_path):
 def test_an_input_is_known_where_inode_numbers_differ_at_every_call(tmp_path, monkeypatch):
     (tmp_path / "a").touch()
     monkeypatch.setattr(os.path, "samestat", lambda *_: False)
-    with pytest.raises(PipelineError, match="which is read"):
+    with pytest.raises(PipelineError, match="which is an input"):
         require_other(tmp_path / "." / "a", tmp_path / "a")

@@ -140,7 +140,7 @@ def test_the_loss_in_the_metrics_is_that_of_the_net_on_the_test_images(finished:
 def test_E3_curves_of_another_training_are_refused(copy: Path) -> None:
     path = copy / "data/model/loss.csv"
     path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
-    assert "loss.csv and accuracy.csv are not those of the model beside them" in refusal(copy, "evaluate")
+    assert "loss.csv and accuracy.csv belong to another training than the model" in refusal(copy, "evaluate")
 
 
 def test_T15_data_that_change_while_they_are_read_are_refused(tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_T12_training_stops_when_the_dvc_that_started_it_is_gone(copy: Path) -> 
     parent.stdout.readline()
     parent.kill()
     parent.wait()
-    _, errors = parent.communicate()  # ends when the orphan has closed the pipe too
+    _, errors = parent.communicate()  # ends when the orphan has also closed the pipe
     assert b"Stopped after iteration" in errors
 
 
@@ -238,7 +238,7 @@ def test_T13_two_trainers_on_one_output_are_refused(copy: Path) -> None:
         assert "another process is writing to data/checkpoints" in refusal(copy, "train")
         first.kill()
         first.communicate()
-    must(copy, "train")  # the dead hold nothing
+    must(copy, "train")  # dead processes hold no lock
 
 
 def test_T17_a_closed_output_is_no_traceback_and_the_model_stays(copy: Path) -> None:

@@ -1,4 +1,4 @@
-"""predict: anyone's pictures through the command line, by a net that knows of them what its file says."""
+"""predict: anyone's pictures through the command line, by a net that knows only its file."""
 
 import csv
 import io
@@ -77,7 +77,7 @@ def test_a_folder_means_the_pictures_in_it_and_what_else_is_there_is_named(finis
     assert [Path(answer["picture"]).name for answer in json.loads(run.stdout)] == ["1.png", "2.jfif", "2.jpe", "3.png"]
     assert run.stderr.decode().splitlines() == [
         f"note: {pictures / 'more'} was not read: it is a folder; name it, too.",
-        f"note: {pictures / 'notes.txt'} was not read: it has no picture's name.",
+        f"note: {pictures / 'notes.txt'} was not read: it does not end like a picture.",
     ]
     assert run.returncode == 0
 
@@ -129,7 +129,7 @@ def test_a_model_file_of_an_older_version_says_that_it_cannot_refuse(finished, p
     kept = {name: array for name, array in arrays.items() if name not in ("means", "axes", "about")}
     write_npz(pictures / "old.npz", kept | {"about": np.array(json.dumps(about))})
     run = predict(finished, pictures / "3.png", "--model", pictures / "old.npz", "--json")
-    assert run.stderr.decode().startswith("note: this model file was made before images were refused")
+    assert run.stderr.decode().startswith("note: this model file is of an older version and refuses no image")
     assert json.loads(run.stdout)[0]["refused"] is None
     assert run.returncode == 0
 
@@ -193,7 +193,7 @@ def test_the_model_file_is_all_it_needs(finished, pictures):
     ids=" ".join,
 )
 def test_the_net_is_shown_what_it_was_trained_on(copy, settings):
-    """Given the pixels of the test images, predict says what evaluate said of their features."""
+    """From the pixels of the test images, predict gives the answers that evaluate gave from their features."""
     for stage in ("convert", "train", "evaluate"):
         must(copy, stage, *settings, "train.length=50 iterations", "train.optimizer=adam", "train.learning_rate=0.001")
     with (copy / "data/evaluation/predictions.csv").open() as file:

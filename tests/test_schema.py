@@ -1,4 +1,4 @@
-"""What a file says of itself is bounded, printable and fits together, or is refused in a line that names the place."""
+"""A file's description is bounded, printable and consistent, or is refused in a line that names the place."""
 
 import json
 from itertools import product
@@ -69,7 +69,7 @@ def test_a_forged_description_is_refused_where_it_is_wrong(place, value, problem
     with pytest.raises(PipelineError) as refused:
         read(Trained, about)
     line = one_line(refused.value)
-    assert line.startswith("x.npz: what it says of itself ")
+    assert line.startswith("x.npz: its description ")
     assert problem in line
     assert line.endswith("; make it again.")
     assert len(line) < 500
@@ -88,7 +88,7 @@ def test_a_description_that_lacks_something_is_refused(part):
 
 @pytest.mark.parametrize("content", ["", "[]", "[" * 100_000, '{"a":', "9" * 5000, b"\xff"], ids=str)
 def test_what_is_no_description_at_all_is_refused(content):
-    with pytest.raises(PipelineError, match="what it says of itself"):
+    with pytest.raises(PipelineError, match="its description"):
         read_json(content, Path("x.npz"), Trained, "make it again")
 
 

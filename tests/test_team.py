@@ -1,4 +1,4 @@
-"""The law for workers: any number of them gives the bits of one, and what cannot be shared is refused."""
+"""The law for workers: any number of workers gives the bits of one; a training that cannot be shared is refused."""
 
 import dataclasses
 import math
@@ -57,7 +57,7 @@ def test_any_number_of_threads_computes_the_golden_numbers(those):
 
 
 def shared(name: str) -> dict | None:
-    """The settings of a recipe for few images, in exact arithmetic; nothing where its gradient cannot be shared."""
+    """The settings of a recipe for few images, in exact arithmetic; None where its gradient cannot be shared."""
     overrides = [one for one in recipe.settings(name) if one.startswith("train.")]
     found = load_params(PARAMS, overrides, Train).model_dump()
     found |= {"batch_size": min(found["batch_size"], 8), "length": "4 iterations", "arithmetic": "exact"}
@@ -191,7 +191,7 @@ def test_a_thread_that_cannot_start_ends_the_others(monkeypatch):
             "2",
             "float32",
             100,
-            "PIPELINE_THREADS is 2, but train.arithmetic is float32, whose bits depend on who adds",
+            "PIPELINE_THREADS is 2, but train.arithmetic is float32, whose bits depend on the number of workers",
         ),
         ("3", "exact", 2, "PIPELINE_THREADS is 3, but train.batch_size is 2, and each worker needs an image of every "),
         (
@@ -235,7 +235,7 @@ def test_without_a_number_only_what_keeps_the_bits_is_tried(monkeypatch, said, a
 
 @dataclasses.dataclass
 class Machine:
-    """A clock, and ways whose steps take so many seconds of it."""
+    """A fake clock, and ways whose steps take `seconds` of it."""
 
     seconds: list[float]
     now: float = 0.0
@@ -252,7 +252,7 @@ class Machine:
         return batches[:, 0]
 
     def share(self) -> float:
-        """Of the steps that threads took since the last question."""
+        """The share of steps that threads took since the last question."""
         counts = [len(taken) for taken in self.taken]
         for taken in self.taken:
             taken.clear()
@@ -292,7 +292,7 @@ def test_a_machine_that_becomes_busy_is_noticed_at_once_and_one_that_is_free_aga
     for _ in range(100):
         fastest(BATCHES, 0)
     assert machine.share() < 0.02
-    assert machine.now - began < 1.5 * 100 * 128 * machine.seconds[0] + 1  # a piece of the old length is the price
+    assert machine.now - began < 1.5 * 100 * 128 * machine.seconds[0] + 1  # the cost is one piece of the old length
     machine.seconds[1] = 0.0005
     for _ in range(int(2.2 * HOLD / 0.128)):
         fastest(BATCHES, 0)

@@ -77,7 +77,7 @@ def test_a_net_without_one_output_a_class_is_refused(tmp_path, layers):
     shapes = build(layers, tuple(said["net"]["input_shape"]), said["net"]["classes"]).shapes
     said["net"]["layers"] = layers
     save_model(tmp_path / "weights.npz", np.ones(size(shapes)), shapes, said)
-    with pytest.raises(PipelineError, match=r"there is no net of .* does not have one output a class"):
+    with pytest.raises(PipelineError, match=r"there is no net of .* does not have one output per class"):
         load_model(tmp_path / "weights.npz")
 
 

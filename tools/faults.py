@@ -1,6 +1,6 @@
-"""The fault table: what must not be able to hurt the pipeline, what it does instead, and which tests show it.
+"""The fault table: faults that must not harm the pipeline, what it does about each, and the tests that show it.
 
-A test belongs to a row by carrying the row's letter and number in its name or in the id of a case of it:
+A test belongs to a row if its name, or the id of one of its cases, has the letter and number of the row:
 test_D36_..., test_C1_E1_..., test_D46_to_D52_..., test_a_bad_reply[D10-403].
 """
 
@@ -40,7 +40,7 @@ D23 | redirect to file:, ftp:, or from https to http | refused
 D24 | status 200 and nothing | refused by its size
 D25 | HTTP 204 | next mirror
 D26 | HTTP 206 that nobody asked for | next mirror
-D27 | HTTP 102 or 103 first; unheard-of statuses | the right bytes or the next mirror
+D27 | HTTP 102 or 103 first; unknown statuses | the right bytes or the next mirror
 D28 | an endless body | stopped at the first byte too many
 D29 | a header of 70 kB; garbage | next mirror
 D30 | body cut short, with Content-Length | asked again
@@ -85,7 +85,7 @@ D68 | target cut short or too long | fetched again
 D69 | target with a flipped bit | fetched again
 D70 | a folder or a pipe as target | both are left alone and named
 D71 | a symbolic or hard link as target | replaced, never written through
-D72 | a proxy that is dead or garbage, or lacks PySocks | as D1; the proxy is named
+D72 | a proxy that is dead or not a URL, or needs PySocks | as D1; the proxy is named
 D73 | NO_PROXY | respected
 D74 | a bundle of authorities that is missing or is not one | next mirror
 D75 | passwords and tokens in .netrc or the URL of a mirror or a proxy | sent to no other host, never printed
@@ -120,7 +120,7 @@ C21 | elements of several bytes | big-endian in the file, native in the array
 C22 | killed or out of space at any call | dataset.npz is old or new, and whole; the next run heals
 C23 | a disk that reads back other bytes | the old file stays
 C24 | a second run | the same bytes
-C25 | transposed images (EMNIST) | not guessed, as no data set here has them: pixels are taken as they lie in the file
+C25 | transposed images (EMNIST) | turned if the description says so; otherwise pixels are taken as they lie in the file
 
 # Train
 T1 | SIGKILL at any call, and at random moments | the model is old or new, and whole; the next run goes on
@@ -155,7 +155,7 @@ E9 | a second run | the same bytes
 E10 | the confusion matrix | sums to the images; its trace is the accuracy
 
 # params.yaml
-P1 | an unknown key | refused, the nearest named
+P1 | an unknown key | refused; the nearest key is named
 P2 | a missing key | named
 P3 | a wrong type | refused, not converted
 P4 | NaN, infinity, -0, 1e400 | refused
@@ -188,7 +188,7 @@ def rows() -> list[str]:
 
 
 def rows_of(node: str) -> set[str]:
-    """The rows that a test, as pytest calls it, carries in its name or in its id."""
+    """The rows that a test has in its name or in its id, as pytest shows them."""
     words = node.partition("::")[2].replace("_", " ").replace(" to ", "_to_")
     found = set()
     for letter, first, last in IN_A_NAME.findall(words):
@@ -197,7 +197,7 @@ def rows_of(node: str) -> set[str]:
 
 
 def collected() -> list[str]:
-    """Every test and every case of it, whatever is skipped or deselected in this run."""
+    """Every test and each of its cases, even if it is skipped or deselected in this run."""
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", str(ROOT / "tests")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:

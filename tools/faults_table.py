@@ -18,7 +18,7 @@ Whatever happens, five things hold:
 
 1. A file under its final name is complete and verified, or it is the file that was there before.
 2. A fault is one line on stderr that says what, where, why and what to do, and an exit code other than 0.
-3. The next run without the fault succeeds, with nothing to clean up by hand, except the `dvc.lock` that DVC may leave.
+3. The next run without the fault succeeds, with nothing to repair by hand, except a cut `dvc.lock` that DVC left.
 4. Nothing is written outside `data/`, and no password is printed or sent to another host.
 5. Time, memory and disk are bounded.
 """
@@ -27,28 +27,28 @@ Whatever happens, five things hold:
 CALLS = """\
 ## Every call made to fail
 
-`make chaos` injects SIGKILL, SIGTERM, SIGINT, ENOSPC and EIO at every file, descriptor and network call (but mmap) that
-a stage makes, one a run, and looks at what is left. Python's start and its imports come before, as does the drawing of
-the pictures, for which matplotlib reads its fonts some 20,000 times. *Corrupt*: an output that is neither absent nor
-the old nor the new one. *Untidy*: not one line and exit code 1 (143 and 130 after SIGTERM and SIGINT), or success
-without the outputs. *Unhealed*: the next run without the fault failed or left other files. The naive
-downloader is `tools/naive_download.py`, which writes to the final name and trusts what is there.
+`make chaos` injects SIGKILL, SIGTERM, SIGINT, ENOSPC and EIO at every file, descriptor and network call of a stage
+(except mmap), one fault in each run, and checks the files that are left. It begins after Python's start and imports,
+and after the drawing of the pictures, in which matplotlib reads its fonts some 20,000 times. *Corrupt*: an output that
+is not absent, not the old one and not the new one. *Untidy*: not one line and exit code 1 (143 and 130 after SIGTERM
+and SIGINT), or success without the outputs. *Unhealed*: the next run without the fault failed or left other files.
+The naive downloader is `tools/naive_download.py`, which writes to the final name and trusts the files that are there.
 """
 
 KILLS = """\
-It also kills `dvc repro` on the bundled digits at random moments and starts it again. *Different*: an output, or what
-`dvc.lock` says of it, is not that of an undisturbed run. *Lock cut*: DVC writes `dvc.lock` in place, and when it is
-killed while it does, leaves a file that it will not read again: `git checkout dvc.lock` mends that, and was needed so
-often.
+It also kills `dvc repro` on the bundled digits at random moments and starts it again. *Different*: an output, or
+its entry in `dvc.lock`, differs from an undisturbed run. *Lock cut*: DVC writes `dvc.lock` in place. If it is killed
+at that moment, it leaves a file that it cannot read. `git checkout dvc.lock` repairs this; the column counts how often
+this was needed.
 """
 
 FUZZ = """\
 ## Damaged files
 
 `make fuzz` feeds every reader of files with damaged ones: flipped bits, wrong lengths, cut, doubled and moved parts,
-and contents changed under sound checksums. Coverage leads: an input that reaches new code is *kept*, and damaged
-further. Each must be read, or refused in one line, within a second of processor time and 256 MB. *Found*: those that
-were not.
+and changed contents with right checksums. Coverage guides the search: an input that reaches new code is *kept*, and
+damaged further. Each input must be read, or refused in one line, within a second of processor time and 256 MB.
+*Found*: inputs for which this failed.
 """
 
 
@@ -61,7 +61,7 @@ def page(tests: Mapping[str, Sequence[str]]) -> str:
 
 
 def table(records: Sequence[Mapping[str, object]]) -> Iterator[str]:
-    """Records with the same keys, the first of which names them."""
+    """Records with the same keys; the keys of the first one are the header."""
     yield "| " + " | ".join(key.replace("_", " ").capitalize() for key in records[0]) + " |"
     yield "|---" + "|---:" * (len(records[0]) - 1) + "|"
     for record in records:

@@ -1,4 +1,4 @@
-"""The types of all arrays in this package, and of those that are too large to be held."""
+"""The type of all arrays in this package, and a type for arrays that are larger than memory."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,14 +9,14 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class Rows:
-    """An array (N, ...) that may be larger than memory: iteration makes its rows, a block at a time, anew each time."""
+    """An array (N, ...) that may be larger than memory: each iteration makes its rows again, a block at a time."""
 
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any], blocks: Callable[[], Iterator[Array]]) -> None:
         self.shape, self.dtype, self.blocks = shape, dtype, blocks
 
     @classmethod
     def of(cls, array: Array, count: int) -> "Rows":
-        """An array, so many rows at a time."""
+        """An array, `count` rows at a time."""
         starts = range(0, len(array), count)
         return cls(array.shape, array.dtype, lambda: (array[start : start + count] for start in starts))
 
@@ -32,12 +32,12 @@ class Rows:
         return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
 
     def each(self, make: Callable[[Array], Array]) -> "Rows":
-        """What `make`, which treats each row alike, makes of the rows."""
+        """These rows after `make`, which treats each row alike."""
         one = make(np.zeros((1, *self.shape[1:]), self.dtype))
         return Rows((len(self), *one.shape[1:]), one.dtype, lambda: map(make, self))
 
     def cut(self, start: int, stop: int) -> "Rows":
-        """The rows from `start` to before `stop`; what comes after them is not made, unless they are the last."""
+        """The rows from `start` to before `stop`. Rows after them are not made; the last rows are read to the end."""
 
         def blocks() -> Iterator[Array]:
             at = 0

@@ -1,12 +1,12 @@
 """exp, log and tanh with the same bits on every machine, which no library promises.
 
-IEEE 754 fixes the last bit of + - * / and sqrt, but not of exp. There libraries differ, and one library differs
+IEEE 754 fixes the last bit of + - * / and sqrt, but not of exp. Libraries differ in exp, and one library differs
 between processors. All of them agree on the leading digits. So the result of a fast library is rounded to BITS = 28
 significant bits. Two libraries can round to different numbers only near the middle between two such numbers. A result
-within DOUBT = 32 units in the last place of that middle, one in 2**19, is computed again, by a formula of + - * / alone
+within DOUBT = 32 units in the last place of that middle (one in 2**19) is computed again, by a formula of + - * / alone
 (as in Ziv 1991, for the last bit of a double). The formulas here are off by less than 4 units, so that every library
 that is off by less than 28 leads to the same bits. NumPy's own code (numpy/numpy#19478) and the usual libraries are off
-by less than 4. The price is a relative error of 2**-28; that of float32 is 2**-24.
+by less than 4. The price is a relative error of 2**-28; float32 has 2**-24.
 """
 
 import math
@@ -20,7 +20,7 @@ BITS = 28
 DOUBT = 32
 UNIT = 1 << (53 - BITS)  # a significant bit of the result, in units in the last place
 PIECE = 1 << 14  # numbers at a time: to allocate a larger array takes longer than to fill it
-LIMIT = 700.0  # exp of anything beyond is exp of this, 1e304 or 1e-304, so that no result is subnormal
+LIMIT = 700.0  # the largest |x| of exp: results stay from 1e-304 to 1e304, so that none is subnormal
 
 LOG2_E = 1.4426950408889634
 LN2_HIGH, LN2_LOW = 0.6931471803691238, 1.9082149292705877e-10  # HIGH has 33 bits, so that k HIGH is exact
@@ -32,7 +32,7 @@ ATANH = tuple(2 / n for n in range(21, 0, -2))
 
 
 def exp(x: Array, out: Array | None = None) -> Array:
-    """E to the power of x, for x up to LIMIT either way; `out` may be x."""
+    """E to the power of x, for |x| up to LIMIT; `out` may be x."""
     return settled(np.exp, exp_by_hand, x, LIMIT, out)
 
 
@@ -42,14 +42,14 @@ def log(x: Array, out: Array | None = None) -> Array:
 
 
 def tanh(x: Array, out: Array | None = None) -> Array:
-    """The hyperbolic tangent, which is 1 from 20 on; `out` may be x."""
+    """The hyperbolic tangent; it is 1 if x is 20 or more. `out` may be x."""
     return settled(np.tanh, tanh_by_hand, x, 20.0, out)
 
 
 def settled(
     library: Callable[..., Array], by_hand: Callable[[Array], Array], x: Array, limit: float, out: Array | None = None
 ) -> Array:
-    """`library`(x) rounded to BITS significant bits, or `by_hand`(x) where that is in doubt; |x| is at most `limit`."""
+    """`library`(x) rounded to BITS significant bits, or `by_hand`(x) if that is in doubt; |x| is at most `limit`."""
     y = np.empty_like(x) if out is None else out
     if x.size > PIECE and len(x) > 1:
         for part in slice(len(x) // 2), slice(len(x) // 2, None):

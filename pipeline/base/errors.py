@@ -1,4 +1,4 @@
-"""The exception for what a user can correct, and the only place that prints it."""
+"""The exception for an error that a user can correct, and the only place that prints it."""
 
 import contextlib
 import functools
@@ -11,15 +11,15 @@ from typing import Any
 
 from pipeline.base.signals import UNREAD, Stopped, Stopping
 
-HALF = 2000  # letters shown of the start and of the end of an error: what was found may be a whole file
+HALF = 2000  # letters shown of the start and of the end of an error, which may quote a whole file
 
 
 class PipelineError(Exception):
-    """What the user can correct: the message is one line of expected, found, where, what to do."""
+    """An error that the user can correct; its one line says what was expected and found, where, and what to do."""
 
 
 def library(module: str, extra: str = "export") -> Any:
-    """A module that only some commands need. Raises PipelineError, with the extra that has it, where it is missing."""
+    """A module that only some commands need. Raises PipelineError, with the way to install it, where it is missing."""
     try:
         return import_module(module)
     except ImportError:
@@ -53,7 +53,7 @@ def tell(line: str) -> None:
 
 
 def release_streams() -> None:
-    """Drop what stdout and stderr cannot write any more: Python would fail on it again when it ends."""
+    """Discard what stdout and stderr can no longer write: Python would fail on it again at its end."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -62,7 +62,7 @@ def release_streams() -> None:
 
 
 def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Make a command print what a user can correct as one line on stderr, and exit with code 1.
+    """Make a command report an error that a user can correct in one line on stderr, with exit code 1.
 
     A command that a signal stops says so, and exits with 128 plus the number of the signal. If nobody reads its stdout,
     it ends without a word.
@@ -71,7 +71,7 @@ def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def reporting(*args: Any, **kwargs: Any) -> None:
         open_streams()
-        if isinstance(sys.stdout, io.TextIOWrapper):  # whose encoding may lack letters of a name
+        if isinstance(sys.stdout, io.TextIOWrapper):  # its encoding may lack letters of a name
             sys.stdout.reconfigure(errors="backslashreplace")
         try:
             with Stopping(at_once=True):

@@ -25,7 +25,7 @@ _missed: set[str] = set()
 
 @contextlib.contextmanager
 def _optional(what: str, path: Path) -> Iterator[None]:
-    """Go on without what the file system of `path` does not support, and say so once."""
+    """Continue without an operation that the file system of `path` does not support, and warn once."""
     try:
         yield
     except OSError as error:
@@ -42,7 +42,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Write to a unique temporary file beside `path`; on success flush it to disk and rename it to `path`.
 
     Whatever goes wrong, `path` keeps its content and the temporary file is removed. The next write to `path` removes
-    one that a killed process left. A link at `path` is replaced, never written through: DVC may have
+    a temporary file that a killed process left. A link at `path` is replaced, never written through: DVC may have
     hard-linked it to its cache. Raises PipelineError where `path` is a folder, or is or leads to a device, a pipe or
     a socket; OSError where the disk is full.
     """
@@ -71,7 +71,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 def _require_replaceable(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         raise PipelineError(f"{path} is a folder where a file belongs; move it away and run again.")
-    # a link into /proc, as /dev/stdout is, belongs to the system even where it leads to a file
+    # a link into /proc, such as /dev/stdout, belongs to the system, even if it leads to a file
     system = path.is_symlink() and path.readlink().is_relative_to("/proc")
     if system or (path.exists() and not path.is_file() and not path.is_dir()):
         raise PipelineError(f"{path} is not a regular file, and is not replaced by one; choose another name.")
@@ -116,7 +116,7 @@ def _lock(descriptor: int, wait: bool) -> bool:
 
 @contextlib.contextmanager
 def sole_writer(folder: Path) -> Iterator[None]:
-    """Hold `folder` against other processes. Raises PipelineError while another, living one holds it."""
+    """Hold `folder` against other processes. Raises PipelineError while another living process holds it."""
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = _open_lock(folder / ".lock")
     try:
@@ -129,7 +129,7 @@ def sole_writer(folder: Path) -> Iterator[None]:
 
 
 def _open_lock(path: Path) -> int:
-    """Another user's file may be read-only, and can be locked all the same."""
+    """Open a lock file; another user's file may be read-only, but can be locked."""
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     except PermissionError:
@@ -161,10 +161,10 @@ def write_json(path: Path, content: Any) -> None:
 def publish(folder: Path, contents: Mapping[str, bytes]) -> None:
     """Replace files that belong together, by name: all are on the disk before the first takes its place.
 
-    The last name vouches for the others: it is gone before the first of them changes, and comes back when all have.
+    The last file shows that the others are complete: it is removed before they change, and replaced after them.
     """
     *others, last = contents
-    with contextlib.ExitStack() as renames:  # which happen in reverse order, or not at all
+    with contextlib.ExitStack() as renames:  # the renames happen in reverse order, or not at all
         for name in (last, *others):
             renames.enter_context(replacing(folder / name)).write(contents[name])
         renames.enter_context(_withdrawing(folder / last))

@@ -1,4 +1,4 @@
-"""NumPy's .npz container, written to the same bytes everywhere and read strictly.
+"""NumPy's .npz container, written with the same bytes everywhere and read strictly.
 
 The bytes that `np.savez` writes depend on Python and on the platform, and `np.load` believes what a header claims. Here
 the zip directory is fixed when written, and checked in full when read.
@@ -41,8 +41,8 @@ HEADER = re.compile(
 def write_npz(path: Path, arrays: Mapping[str, Array | Rows]) -> None:
     """Replace `path` with an uncompressed .npz of `arrays`; the same arrays give the same bytes anywhere.
 
-    The new file is read back before it replaces the old one. Raises OSError if the disk is full, or if other bytes are
-    read than were written.
+    The new file is read back before it replaces the old one. Raises OSError if the disk is full, or if the
+    bytes that are read are not the bytes that were written.
     """
     with replacing(path) as file:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
@@ -80,7 +80,7 @@ def _header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
 
 
 def _reads_back(file: IO[bytes]) -> bool:
-    """Whether the directory is sound, and each member where it says, of its CRC and of the kind always written."""
+    """Whether the directory is sound, and each member has its place, its CRC and the form that is always written."""
     try:
         with zipfile.ZipFile(file) as archive:
             streamed = any(member.flag_bits & STREAMED for member in archive.infolist())
@@ -102,7 +102,7 @@ def arrays_digest(arrays: Mapping[str, Array]) -> str:
 def read_npz(
     path: Path, names: Iterable[str] | None = None, remake: str = "make it again", mapped: bool = False
 ) -> dict[str, Array]:
-    """The arrays of `path`, or just those in `names`, read-only; `mapped`: where they lie in the file, not in memory.
+    """The arrays of `path`, or just those in `names`, read-only; with `mapped` they stay in the file.
 
     Raises PipelineError where the file is missing, is no .npz, lacks a name, or claims more than it holds;
     `remake` is the advice that ends the message.
@@ -121,7 +121,7 @@ def read_npz(
 
 
 def _members(archive: zipfile.ZipFile, file: IO[bytes]) -> dict[str, zipfile.ZipInfo]:
-    """Every member by array name, none twice, none compressed, so none can be larger than the file, and no more."""
+    """The members by array name. Raises ValueError where one is compressed, comes twice, or claims too many bytes."""
     size = file.seek(-22, os.SEEK_END) + 22
     if file.read(4) != END:
         raise ValueError("something follows its end")
@@ -140,8 +140,8 @@ def _members(archive: zipfile.ZipFile, file: IO[bytes]) -> dict[str, zipfile.Zip
 
 
 def _mapped(archive: zipfile.ZipFile, file: IO[bytes], member: zipfile.ZipInfo) -> memoryview:
-    """The bytes of a member where they lie in the file: behind a header of its own, which says how long it is."""
-    archive.open(member).close()  # zipfile checks that header
+    """The bytes of a member, as a view of the file: they follow the member's own header, whose length varies."""
+    archive.open(member).close()  # zipfile checks the header
     whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     begin = member.header_offset + 30 + sum(struct.unpack_from("<HH", whole, member.header_offset + 26))
     content = whole[begin : begin + member.file_size]
@@ -153,7 +153,7 @@ def _mapped(archive: zipfile.ZipFile, file: IO[bytes], member: zipfile.ZipInfo) 
 def _read(content: bytes | memoryview, name: str) -> Array:
     header = HEADER.match(content)
     if not header:
-        raise ValueError(f"{name} does not start as a plain array in C order does")
+        raise ValueError(f"{name} does not start like a plain array in C order")
     dtype = np.dtype(header["dtype"].decode())
     shape = tuple(int(size) for size in header["shape"].split(b",") if size.strip())
     count = math.prod(shape)
@@ -161,5 +161,5 @@ def _read(content: bytes | memoryview, name: str) -> Array:
         raise ValueError(f"{name} claims {shape} of {dtype}, which is not what it holds")
     array = np.frombuffer(content, dtype, count, header.end())
     if dtype.kind == "U" and (array.view("<u4") > sys.maxunicode).any():
-        raise ValueError(f"{name} holds text that is none")
+        raise ValueError(f"{name} holds text that is not Unicode")
     return array.reshape(shape)

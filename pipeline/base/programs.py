@@ -9,13 +9,13 @@ from pipeline.base.errors import PipelineError
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The variables of this process, with this Python before any other on the path."""
+    """The environment variables of this process, with this Python first on the path."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     return os.environ | {"PATH": path} | more
 
 
 def git(*arguments: str, folder: Path = Path(), advice: str = "run it inside the project's repository") -> str:
-    """What git answers. Raises PipelineError with what it says, and `advice`, where it fails."""
+    """What git prints. Raises PipelineError with git's message and `advice` where git fails."""
     done = subprocess.run(  # noqa: S603  # git as it is found
         ["git", *arguments],  # noqa: S607
         cwd=folder,

@@ -1,4 +1,4 @@
-"""Where a model comes from: hashes that are the same everywhere, and a record of what is not."""
+"""Where a model comes from: hashes that are the same everywhere, and a record of what differs between machines."""
 
 import contextlib
 import hashlib
@@ -31,7 +31,7 @@ def sha256(path: Path) -> str:
 
 @contextlib.contextmanager
 def unchanged(path: Path) -> Iterator[None]:
-    """While a file is read more than once. Raises PipelineError where another has taken its place meanwhile."""
+    """Enter this to read a file more than once. Raises PipelineError where another file took its place meanwhile."""
     before = _identity(path)
     yield
     if _identity(path) != before:
@@ -49,10 +49,10 @@ def _written(found: os.stat_result) -> tuple[int, ...]:
 
 
 class Basis:
-    """What the outputs of a stage are made from: its code, its section of the parameters, its inputs.
+    """The things that make the outputs of a stage: its code, its section of the parameters, its inputs.
 
-    DVC hashes these after the stage has ended (treeverse/dvc#11058). An edit while the stage runs would be recorded
-    as what made the outputs, so it is an error. A run by hand records nothing and is not checked.
+    DVC hashes these after the stage has ended (treeverse/dvc#11058). An edit while the stage runs would be recorded,
+    although it did not make the outputs, so it is an error. A run by hand records nothing and is not checked.
     """
 
     def __init__(self, *inputs: Path) -> None:
@@ -71,7 +71,7 @@ class Basis:
 
     @contextlib.contextmanager
     def unaltered(self) -> Iterator[None]:
-        """While outputs are written, once. Raises PipelineError, before or after, where something is not as it was."""
+        """Enter this once, to write outputs. Raises PipelineError, before or after, where something has changed."""
         self._require()
         yield
         self._require()
@@ -79,13 +79,13 @@ class Basis:
             os.close(file)
 
     def _require(self) -> None:
-        """An input may be mapped until now: a file that took its place does no harm, a write into it does."""
+        """Raise PipelineError where something has changed; a mapped input may be replaced, but not written to."""
         for path, file in self.files.items():
             if _written(os.stat(file)) != self.written[path]:
                 raise PipelineError(f"{path} was written to while the stage read it; run it again.")
         if altered := next(self._altered(), None):
             raise PipelineError(
-                f"{altered} changed while the stage ran, so dvc.lock would name what did not make the outputs; "
+                f"{altered} changed while the stage ran, so dvc.lock would record the wrong version; "
                 "nothing is recorded, run dvc repro again."
             )
 
@@ -99,7 +99,7 @@ class Basis:
 
 
 def _require_code_beside(folder: Path) -> None:
-    """Raise PipelineError in a clone, whose dvc.yaml names the code beside it, unless that very code is running."""
+    """Raise PipelineError in a clone where the code beside dvc.yaml, which dvc.yaml names, is not the running code."""
     packages = (above / "pipeline" for above in (folder, *folder.parents))
     beside = next((package for package in packages if (package / "base/provenance.py").exists()), PACKAGE)
     if not same(beside, PACKAGE):
@@ -114,20 +114,20 @@ def _code() -> dict[Path, str]:
 
 
 def _sources(folder: Path) -> list[Path]:
-    """The files of code, by name; without what editors hide there, such as .#x.py and .ipynb_checkpoints/x.py."""
+    """The files of code, by name, without hidden files of editors, such as .#x.py and .ipynb_checkpoints/x.py."""
     visible = (file for file in folder.rglob("*") if "/." not in f"/{file.relative_to(folder).as_posix()}")
     return sorted(file for file in visible if file.suffix in SOURCES and file.is_file())
 
 
 def _in_use(file: Path) -> bool:
-    """Whether a file of the package is imported, or belongs to a module that is, as a style sheet does."""
+    """Whether a file of the package is imported, or belongs to an imported module, as a style sheet does."""
     modules = [module for name, module in sys.modules.items() if name.partition(".")[0] in ("__main__", "pipeline")]
     imported = {Path(source) for module in modules if (source := getattr(module, "__file__", None))}
     return file in imported or (file.suffix != ".py" and file.parent in {path.parent for path in imported})
 
 
 def code_hash(parts: Iterable[str]) -> str:
-    """SHA-256 of the source text of those files or folders of the package, by name, line ends as in git."""
+    """SHA-256 of the source text of these files or folders of the package, by name, line ends as in git."""
     total = hashlib.sha256()
     for part in parts:
         path = PACKAGE / part
@@ -138,7 +138,7 @@ def code_hash(parts: Iterable[str]) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """What differs from machine to machine; it belongs in a run record, never in an output."""
+    """All that differs from machine to machine; it belongs in a run record, never in an output."""
     import numpy as np
     from threadpoolctl import threadpool_info
 

@@ -1,4 +1,4 @@
-"""What files say of themselves, checked before it is used: dataset.json, dataset.npz and the model file.
+"""The descriptions inside files, checked before they are used: dataset.json, dataset.npz and the model file.
 
 A file may come from anyone, so its description is not trusted: it must be short, printable and consistent.
 """
@@ -13,14 +13,14 @@ from pipeline.base.errors import PipelineError
 from pipeline.base.text import strict_json
 
 LONGEST = 300  # letters of a text
-MOST_PARTS = 100  # of a list
+MOST_PARTS = 100  # parts of a list
 MOST_CLASSES = 1000
-MOST_PIXELS = 256  # along a side of an image: memory and time of framing a picture grow with its square
+MOST_PIXELS = 256  # along a side of an image: framing a picture takes memory and time that grow with its square
 WIDEST = 0.64  # of the longest side: a full square has the widest stroke, 2 / pi
 
 
 def short(value: Any) -> Any:
-    """A text, a number or a list of them as it is. Raises ValueError where a part is long, or not printable."""
+    """Return a text, a number or a list of them unchanged. Raises ValueError where a part is long, or not printable."""
     parts = value if isinstance(value, list) else [value]
     sound = (len(text := str(part)) <= LONGEST and text.isprintable() for part in parts)
     if len(parts) > MOST_PARTS or any(isinstance(part, dict | list) for part in parts) or not all(sound):
@@ -52,7 +52,7 @@ class File(Part):
 
 
 class DataSet(Part):
-    """What a data set is, whoever says it."""
+    """What every description says about a data set."""
 
     title: Text
     homepage: Text
@@ -63,35 +63,35 @@ class DataSet(Part):
 
     @model_validator(mode="after")
     def names_differ(self) -> Self:
-        """An answer could not tell two classes of one name apart."""
+        """Two classes with one name could not be told apart in an answer."""
         if len(set(self.class_names)) < len(self.class_names):
             raise ValueError("class_names must differ")
         return self
 
 
 class Form(Part):
-    """How its pictures lie in its files, and whether other pictures have to be framed like them."""
+    """How the pictures of a data set lie in its files, and whether other pictures must be framed like them."""
 
     framed: bool = Field(description="each picture shows one digit, scaled and centred as in MNIST")
     transposed: bool = Field(False, description="rows and columns of each picture are exchanged in the files")
 
 
 class Description(DataSet, Form):
-    """A file that a person writes, or pipeline import-folder: download.dataset names it."""
+    """The file that download.dataset names; a person or pipeline import-folder wrote it."""
 
     mirrors: list[Text] = Field(min_length=1, max_length=MOST_PARTS, description="URLs, or folders beside this file")
 
     @field_validator("files")
     @classmethod
     def packed(cls, files: dict[str, File]) -> dict[str, File]:
-        """What is fetched is read as gzip."""
+        """Files that are fetched are read as gzip."""
         if plain := [file.name for file in files.values() if not file.name.endswith(".gz")]:
             raise ValueError(f"{plain[0]} must be a gzip file, with a name that ends in .gz")
         return files
 
 
 class Downloaded(DataSet, Form):
-    """dataset.json, by pipeline.download."""
+    """dataset.json, as pipeline.download writes it."""
 
     name: Text
 
@@ -108,7 +108,7 @@ class Framing(Part):
 
 
 class Converted(DataSet):
-    """dataset.npz, by pipeline.convert."""
+    """The description in dataset.npz, as pipeline.convert writes it."""
 
     name: Text
     features: Features
@@ -122,7 +122,7 @@ class Converted(DataSet):
 
     @model_validator(mode="after")
     def framing_fits(self) -> Self:
-        """What is beyond the image, or wider than long, was not measured on any digit."""
+        """A place outside the image, or a stroke wider than a digit is long, was not measured on any digit."""
         if self.framing is None:
             return self
         rows, columns = self.image_shape
@@ -147,7 +147,7 @@ class Net(Part):
     classes: Size
     arithmetic: Text
     loss: Text
-    batch_size: Size  # by which the bits of exact arithmetic were dealt out
+    batch_size: Size  # the bits of exact arithmetic depend on it
 
 
 class Judging(Part):
@@ -162,14 +162,14 @@ class Judging(Part):
 
 
 class Trained(Part):
-    """weights.npz, by pipeline.train."""
+    """The description in weights.npz, as pipeline.train writes it."""
 
     net: Net
     params: dict[Text, Setting]
     data: Source
     sha256: Sha256
     curves: dict[Text, Sha256] | None = None
-    judging: Judging | None = None  # of an older version: no image is refused, and probabilities are as they come
+    judging: Judging | None = None  # None in an old file: no image is refused, the temperature is 1
 
     @model_validator(mode="after")
     def net_fits_data(self) -> Self:
@@ -181,7 +181,7 @@ class Trained(Part):
 
 
 class Metrics(Part):
-    """metrics.json, by pipeline.evaluate of any version: what runs are ranked by, beside other numbers."""
+    """metrics.json of any version of pipeline.evaluate: the metrics that rank runs, and other numbers."""
 
     model_config = ConfigDict(extra="allow")
     accuracy: float = Field(ge=0, le=1)
@@ -189,20 +189,20 @@ class Metrics(Part):
 
 
 def read_json(content: str | bytes, where: Path, model: type[BaseModel], remake: str) -> dict[str, Any]:
-    """The JSON object in `content`, which `where` holds. Raises PipelineError where it is none or does not fit."""
+    """The JSON object in `content` of the file `where`. Raises PipelineError where it is not JSON or does not fit."""
     try:
         tree = json.loads(content)
-        strict_json(tree)  # what is shown again later can be: no NaN, no half of a letter
+        strict_json(tree)  # it may be shown later, so it must be writable: no NaN, no half of a letter
         model.model_validate(tree)
     except ValidationError as error:
-        raise PipelineError(f"{where}: what it says of itself does not fit: {misfit(error)}; {remake}.") from None
+        raise PipelineError(f"{where}: its description does not fit: {misfit(error)}; {remake}.") from None
     except (ValueError, RecursionError) as error:
-        raise PipelineError(f"{where}: what it says of itself is not JSON: {error}; {remake}.") from None
+        raise PipelineError(f"{where}: its description is not JSON: {error}; {remake}.") from None
     return dict(tree)
 
 
 def misfit(error: ValidationError) -> str:
-    """The first thing wrong: 'data.framing.side: Input should be less than or equal to 256, found 400'."""
+    """The first error: 'data.framing.side: Input should be less than or equal to 256, found 400'."""
     first = error.errors(include_url=False)[0]
     place = ".".join(map(str, first["loc"]))
     found = "" if isinstance(first["input"], dict) else f", found {first['input']!r:.60}"

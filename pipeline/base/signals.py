@@ -4,7 +4,7 @@ import os
 import signal
 from types import FrameType
 
-SIGNALLED = 128  # and the signal's number is what a shell has for an exit code
+SIGNALLED = 128  # plus the signal's number is the exit code, as in a shell
 UNREAD = SIGNALLED + 13  # SIGPIPE, which Windows does not have
 # a closed terminal, Ctrl-C, Ctrl-\, kill, used up processor time, a batch system's warning, a closed console on Windows
 NAMES = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGXCPU", "SIGUSR1", "SIGUSR2", "SIGBREAK")
@@ -20,10 +20,10 @@ class Stopped(BaseException):
 
 
 class Stopping:
-    """While entered, a signal makes `wanted` true, for code that asks where it may stop; `at_once`, it raises Stopped.
+    """While entered, a signal makes `wanted` true, which code can check; with `at_once`, a signal raises Stopped.
 
     Ignored signals stay ignored, as under nohup. A stage that DVC started also stops when its parent is gone: otherwise
-    it would still run when the next one starts.
+    it would still run when DVC starts it again.
     """
 
     def __init__(self, at_once: bool = False) -> None:
@@ -59,5 +59,5 @@ class Stopping:
         return self.exit_code is not None
 
     def stop(self, message: str) -> None:
-        """Raise Stopped, for the exit code that tells a shell which signal it was."""
+        """Raise Stopped, with the exit code that tells a shell which signal came."""
         raise Stopped(self.reason + message, self.exit_code or SIGNALLED + signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""JSON and CSV as bytes: the same content gives the same bytes, and what is read is checked."""
+"""JSON and CSV as bytes: the same content gives the same bytes, and content that is read is checked."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ def strict_json(content: Any) -> bytes:
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """'98.2%'; what would round to all is '>99.9%', and what would round to nothing '<0.1%': nothing is that sure."""
+    """'98.2%'; a share that would round to 100% is '>99.9%', and one that would round to 0% is '<0.1%'."""
     text, least = f"{share:.{digits}%}", 10.0**-digits
     if text == f"{1:.{digits}%}":
         return f">{100 - least:.{digits}f}%"
@@ -42,7 +42,7 @@ def read_columns(path: Path, names: Iterable[str], remake: str) -> dict[str, lis
 
 
 def columns(content: bytes, where: Path, names: Iterable[str], remake: str) -> dict[str, list[float]]:
-    """The columns of a CSV table of finite numbers, which `where` holds, by name; `names` must be among them."""
+    """The columns, by name, of a CSV table of finite numbers in the file `where`; `names` must be among them."""
     try:
         header, *rows = csv.reader(io.StringIO(content.decode()))
         numbers = zip(*([float(cell) for cell in row] for row in rows), strict=True)

@@ -1,4 +1,4 @@
-"""What `--help` shows: no types of flags, and of a stage every parameter with its values."""
+"""What `--help` shows: no types of options, and for a stage every parameter with its values."""
 
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
@@ -12,7 +12,7 @@ class Command(TyperCommand):
     """A command beside the stages."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """Options and arguments, without what would stand for their type: <bool>, <list[Path]>."""
+        """Options and arguments, without the names of their types, such as <bool> and <list[Path]>."""
         return untyped(super().get_params(ctx))
 
 
@@ -20,7 +20,7 @@ class Group(TyperGroup):
     """All commands behind one name."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """As those of a command."""
+        """The same as for a command."""
         return untyped(super().get_params(ctx))
 
 
@@ -36,7 +36,7 @@ class Stage(Command):
 
 
 def untyped(params: list[Any]) -> list[Any]:
-    """The same, with nothing where Typer shows a Python type that the name says already."""
+    """The same parameters, without the Python types that Typer would show."""
     for param in params:
         if not isinstance(param, TyperOption) or param.is_flag:
             param.display_type_rich = lambda ctx: None
@@ -52,7 +52,7 @@ def described(section: str | None, schema: Mapping[str, Any]) -> Iterator[str]:
 
 
 def choices(rule: Mapping[str, Any]) -> str:
-    """'from 0', 'above 0, up to 1000', 'exact, float32, float64'; nothing where the description has it."""
+    """'from 0', 'above 0, up to 1000', 'exact, float32, float64'; empty where the description has the values."""
     if options := [option for one in rule.get("anyOf", [rule]) for option in one.get("enum", ())]:
         return ", ".join(map(str, options))
     if rule["type"] not in ("integer", "number"):

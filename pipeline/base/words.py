@@ -1,4 +1,4 @@
-"""A word and its numbers, as in `conv 6 5` or `momentum 0.9`: how params.yaml says what is chosen.
+"""A word and its numbers, as in `conv 6 5` or `momentum 0.9`: how params.yaml names a choice.
 
 A dictionary gives the words their meaning: {"momentum": Choice(make, (Number("share", 0, 1, below=True),)), ...}.
 """
@@ -25,7 +25,7 @@ class Number(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """What a word stands for: `make` takes whatever the reader of the dictionary gives it, then the numbers."""
+    """The meaning of a word: `make` gets the arguments that `made` was given, and then the numbers."""
 
     make: Callable[..., Any]
     numbers: tuple[Number, ...] = ()
@@ -35,7 +35,7 @@ class Choice(NamedTuple):
 def read(text: str, choices: Mapping[str, Choice]) -> tuple[str, tuple[float, ...]]:
     """The word and all its numbers, defaults filled in: 'conv 6 5' gives ('conv', (6, 5, 0, 1)).
 
-    Raises ValueError with what would be right; the caller says where `text` stands.
+    Raises ValueError, which names the right forms; the caller adds where `text` stands.
     """
     word, *given = text.split() or [""]
     if word not in choices:
@@ -49,7 +49,7 @@ def read(text: str, choices: Mapping[str, Choice]) -> tuple[str, tuple[float, ..
 
 
 def made(choices: Mapping[str, Choice], text: str, *given: Any) -> Any:
-    """What `text` stands for, made of what is given and its numbers. Raises ValueError as `read` does."""
+    """The thing that `text` stands for, made from `given` and the numbers. Raises ValueError as `read` does."""
     word, numbers = read(text, choices)
     return choices[word].make(*given, *numbers)
 
@@ -75,7 +75,7 @@ def safe(value: float) -> float:
 
 
 def pattern(choices: Mapping[str, Choice]) -> str:
-    """A regular expression for what `read` takes, apart from the ranges; for the JSON schema."""
+    """A regular expression for all texts that `read` takes, without the ranges; for the JSON schema."""
     return f"^({'|'.join(word + forms(choice.numbers) for word, choice in choices.items())})$"
 
 
@@ -95,7 +95,7 @@ def form(number: Number) -> str:
 
 
 def sample(word: str, choice: Choice) -> str:
-    """What `read` takes: 'conv 2 2', without the numbers that have defaults."""
+    """An example that `read` takes, such as 'conv 2 2', without the numbers that have defaults."""
     given = [number for number in choice.numbers if number.default is None]
     return " ".join([word, *("2" if number.whole else f"{max(number.low, 0.1):g}" for number in given)])
 

@@ -17,7 +17,7 @@ ADVICE = "start a scheduler there, and let Dask's settings name its certificates
 
 @contextlib.contextmanager
 def connected(address: str, workers: int, place: str) -> Iterator[Any]:
-    """A Dask client of the cluster at `address`, or, without an address, of that many processes on this machine.
+    """A Dask client of the cluster at `address`, or, without an address, of `workers` processes on this machine.
 
     Raises PipelineError where Dask is not installed or nothing answers.
     """
@@ -25,9 +25,9 @@ def connected(address: str, workers: int, place: str) -> Iterator[Any]:
         import cloudpickle
         from distributed import Client
     except ImportError:
-        raise PipelineError("distributed is not installed, and runs the trials: make extras.") from None
+        raise PipelineError("distributed, which runs the trials, is not installed: make extras.") from None
     cloudpickle.register_pickle_by_value(worker)
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is told by the trials
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # the trials report what matters
     try:
         with contextlib.ExitStack() as stack:
             where = address or stack.enter_context(local(workers, place))
@@ -64,7 +64,7 @@ def local(workers: int, place: str) -> Iterator[Any]:
 
 
 class ByValue:
-    """A function that a worker gets with its code: inside a task, Dask would send its module's name alone."""
+    """A function that is sent to a worker with its code: inside a task, Dask would send only its module's name."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
@@ -80,7 +80,7 @@ class ByValue:
 
 
 def outcomes(client: Any, orders: Mapping[str, Order], here: Order) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The name and result of each trial when it ends; `here` finds files of this machine that a worker may need.
+    """The name and result of each trial when it ends; `here` finds the files of this machine that a worker may need.
 
     A trial whose worker dies is run again. Raises PipelineError where the cluster is lost.
     """
@@ -111,7 +111,7 @@ def outcomes(client: Any, orders: Mapping[str, Order], here: Order) -> Iterator[
 def deliver(client: Any, address: str, order: Order, here: Order) -> None:
     """Send missing files to a worker's machine, unless another worker there has got them meanwhile.
 
-    If a worker dies meanwhile, another one gets the trial. Raises OSError where a machine cannot store it.
+    If a worker dies meanwhile, another one gets the trial. Raises OSError where a machine cannot store a file.
     """
     try:
         for md5 in client.run(worker.lacking, order, workers=[address])[address]:

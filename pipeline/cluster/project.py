@@ -1,4 +1,4 @@
-"""The repository of a sweep: what is sent to workers, and the only place where results are recorded."""
+"""The repository of a sweep: it sends code and data to workers, and is the only place where results are recorded."""
 
 import base64
 import hashlib
@@ -23,7 +23,7 @@ SHARED = ("download", "convert")  # the stages whose outputs trials share
 
 
 class Project(NamedTuple):
-    """A clean commit, and a pipeline of it."""
+    """A commit without local changes, and one of its pipelines."""
 
     root: Path
     scratch: Path  # a folder for the sweep, on this machine
@@ -31,14 +31,14 @@ class Project(NamedTuple):
 
 
 def find_project(sweep: str) -> Project:
-    """The pipeline of the current folder. Raises PipelineError where trials would not run the files that are here."""
+    """The pipeline of the current folder. Raises PipelineError where the files here are not those of the commit."""
     from dvc.exceptions import NotDvcRepoError
     from dvc.repo import Repo
 
     root, head = Path(git("rev-parse", "--show-toplevel")), git("rev-parse", "HEAD")
     if changed := git("status", "--porcelain", "--untracked-files=no"):
         raise PipelineError(
-            f"{changed.splitlines()[0][3:]} is changed and not committed, so that trials would run without the change; "
+            f"{changed.splitlines()[0][3:]} is changed and not committed, so trials would run without the change; "
             "commit it, or put it away: git stash."
         )
     try:
@@ -71,7 +71,7 @@ def ready(project: Project, trials: Iterable[Trial]) -> tuple[Project, dict[str,
 
 
 def bundled(project: Project) -> Project:
-    """The project with its code as a git bundle in its place. Files of a stopped sweep of another commit go."""
+    """The project, with its code as a git bundle in its folder. Removes files of a stopped sweep of another commit."""
     place = Path(project.order["place"])
     for left in project.scratch.glob("[!.]*"):
         if left != place:
@@ -116,7 +116,7 @@ def prepared(project: Project, sets: Sequence[str]) -> Order:
         link(here, project.order | {"data": kept})
     if sets:
         apply_overrides(here / PARAMS_FILE, list(sets))
-    raw = Path("data/raw").absolute().as_uri()  # which may hold the files already
+    raw = Path("data/raw").absolute().as_uri()  # it may hold the files already
     dvc(here, "repro", "convert", PIPELINE_MIRRORS=f"{raw} {os.environ.get('PIPELINE_MIRRORS', '')}")
     made = project.order | {"lock": lock.read_text("utf-8"), "data": outputs(lock, *SHARED)}
     shutil.rmtree(Path(project.order["place"], "data"))
@@ -124,13 +124,13 @@ def prepared(project: Project, sets: Sequence[str]) -> Order:
 
 
 def outputs(lock: Path, *only: str) -> dict[str, str]:
-    """Path and MD5 of each output in dvc.lock, in the order of the stages; of those stages only, if any are named."""
+    """Path and MD5 of each output in dvc.lock, in the order of the stages; if `only` names stages, of these only."""
     stages = parse(lock.read_text("utf-8"))["stages"].items()
     return {out["path"]: out["md5"] for stage, entry in stages if stage in only or not only for out in entry["outs"]}
 
 
 def reference(project: Project, name: str) -> str:
-    """What git calls the experiment of a trial."""
+    """The git reference of a trial's experiment."""
     head = project.order["head"]
     return f"refs/exps/{head[:2]}/{head[2:]}/{name}"
 

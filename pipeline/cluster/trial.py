@@ -2,7 +2,7 @@
 
 python -m pipeline.cluster.trial    reads an Order as a line of JSON, and prints the result as JSON
 
-When its stdin closes, it ends, with all that it started: the process that ordered the trial has then died.
+When its stdin closes, the process that ordered the trial has died. Then it ends, with all that it started.
 """
 
 import base64
@@ -37,7 +37,7 @@ def main() -> None:
     unwanted = threading.Event()
     ending = threading.Thread(target=end_all, args=[unwanted], daemon=True)
     ending.start()
-    with FileLock(Path(order["place"], f"{order['name']}.lock")):  # until all of a trial that lost its worker has ended
+    with FileLock(Path(order["place"], f"{order['name']}.lock")):  # the same trial may still be ending here
         try:
             result = outcome(order)
         except (PipelineError, OSError) as error:
@@ -49,7 +49,7 @@ def main() -> None:
 
 def end_all(unwanted: threading.Event) -> None:
     """When stdin closes, end this process and all that it started."""
-    os.read(sys.stdin.fileno(), 1)  # not sys.stdin.read, which holds a lock that the end of the program wants
+    os.read(sys.stdin.fileno(), 1)  # not sys.stdin.read, which holds a lock that the end of the program needs
     unwanted.set()
     os.killpg(0, signal.SIGTERM)
     time.sleep(GRACE_SECONDS)
@@ -71,7 +71,7 @@ def outcome(order: Order) -> dict[str, Any]:
     git("bundle", "create", "--quiet", "experiment.bundle", ref, f"^{head}", folder=folder)
     bundle = base64.b64encode((folder / "experiment.bundle").read_bytes()).decode()
     named = set(re.findall(r"md5: (\w{32})$", (project / "dvc.lock").read_text("utf-8"), re.MULTILINE))
-    made = sorted(named - {*order["data"].values()})  # or code, or in git
+    made = sorted(named - {*order["data"].values()})  # some are code or in git
     shutil.rmtree(folder)
     return {"bundle": bundle, "cached": [md5 for md5 in made if stored(order, md5).exists()]}
 

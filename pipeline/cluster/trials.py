@@ -18,7 +18,7 @@ class Trial(NamedTuple):
 
     name: str
     settings: dict[str, str]  # by section.key, as params.yaml and -S write them
-    params: dict[str, dict[str, Any]]  # all that follows, by section
+    params: dict[str, dict[str, Any]]  # all parameters, by section
 
 
 def expand(name: str, sets: Sequence[str], project: str, params: Path = PARAMS_FILE) -> list[Trial]:

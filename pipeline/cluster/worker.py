@@ -36,7 +36,7 @@ class Order(TypedDict):
 
 
 def settled(order: Order) -> Order:
-    """The order, with folders of this machine for those that it does not name."""
+    """The order, with folders of this machine where it names none."""
     sweep = hashlib.sha256(
         f"{order['head']} {order['name'].rpartition('-')[0]} {order['project']}".encode()
     ).hexdigest()
@@ -46,7 +46,7 @@ def settled(order: Order) -> Order:
 
 
 def own_folder() -> Path:
-    """A folder of this user for temporary files, which nobody else has made or can read."""
+    """This user's folder for temporary files; nobody else made it or can read it."""
     folder = Path(tempfile.gettempdir(), f"pipeline-sweep-{os.getuid()}")
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
@@ -69,7 +69,7 @@ def lacking(order: Order) -> list[str]:
 
 
 def store(order: Order, md5: str, offset: int, piece: bytes, last: bool) -> None:
-    """Write a piece of a missing file, which gets its name with the last. Raises OSError where it is damaged."""
+    """Write a piece of a missing file; the last piece gives it its name. Raises OSError where the file is damaged."""
     target = stored(settled(order), md5)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_suffix(".part")

@@ -14,15 +14,15 @@ BATCH = 1000  # images classified at a time
 @reports_errors
 def main(
     models: Annotated[list[Path], typer.Argument(metavar="MODEL", help="Model files, trained on one dataset.npz.")],
-    data: Annotated[Path, typer.Option(metavar="PATH", help="What they are judged on.")] = Path(
+    data: Annotated[Path, typer.Option(metavar="PATH", help="The data that they are judged on.")] = Path(
         "data/processed/dataset.npz"
     ),
     crops: Annotated[int, typer.Option(metavar="1|9", help="9: means over each image and its 8 shifts, too.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON in ASCII rather than a table.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON in ASCII, not a table.")] = False,
 ) -> None:
     """Judge trained nets on the test images, each alone and all together, by the mean of their probabilities.
 
-    Model files rather than revisions: they may come from experiments (dvc get), from elsewhere, or from a run by hand.
+    It takes model files, not revisions: they may come from experiments (dvc get), from elsewhere, or from any run.
 
     Example: pipeline committee data/recipes/two-convolutions*/weights.npz --crops 9
     """

@@ -1,4 +1,4 @@
-"""Not a stage: several runs side by side, from what git and DVC remember of them."""
+"""Not a stage: several runs side by side, as git and DVC remember them."""
 
 import time
 from collections import defaultdict
@@ -11,7 +11,7 @@ import typer
 from pipeline.base.errors import PipelineError, library, one_line, printable, reports_errors
 from pipeline.base.programs import git
 
-if TYPE_CHECKING:  # the rest is imported where it is used: help need not wait for it
+if TYPE_CHECKING:  # the rest is imported where it is used, so that --help does not wait for it
     from pipeline.report.comparison import Run
 
 FILES = [Path(file) for file in ("params.yaml", "data/evaluation/metrics.json", "data/model/accuracy.csv")]
@@ -26,10 +26,10 @@ def main(
     revisions: Annotated[list[str] | None, typer.Argument(help="Commits, branches or experiments.")] = None,
     out: Annotated[Path, typer.Option(metavar="HTML", help="Where the page goes.")] = Path("data/compare.html"),
 ) -> None:
-    """Compare runs in one page: what was set differently, what came out, and the curves in one chart.
+    """Compare runs in one page: the parameters that differ, the metrics, and the curves in one chart.
 
     Without revisions: the last commit and the experiments that started from it and ran the pipeline of this folder.
-    What cannot be compared is named on stderr; if it was asked for by name, the exit code is 1.
+    Runs that cannot be compared are named on stderr; if you asked for one of them by name, the exit code is 1.
 
     Example: pipeline compare HEAD wide tanh
     """
@@ -59,7 +59,7 @@ def main(
 
 
 def experiments(skipped: dict[str, list[str]]) -> dict[str, str]:
-    """The last commit and those of its experiments that ran this folder's pipeline: by name, the revision."""
+    """The revisions of the last commit and of its experiments that ran this folder's pipeline, by name."""
     git("rev-parse", "HEAD", advice=WHERE)  # where there is no repository, DVC says so in hundreds of lines
     chosen = {"HEAD": "HEAD"}
     rows = [row for row in ask(shown) if row["typ"] != "baseline"]
@@ -72,12 +72,12 @@ def experiments(skipped: dict[str, list[str]]) -> dict[str, str]:
         elif git("diff", "--name-only", "HEAD", revision, "--", "dvc.lock"):
             chosen[name] = revision
         else:
-            skipped["its dvc.lock here is that of HEAD"].append(name)
+            skipped["its dvc.lock in this folder is the same as in HEAD"].append(name)
     return chosen
 
 
 def shown() -> list[dict[str, Any]]:
-    """DVC's table of experiments. Raises PipelineError where a running one's folder stays missing.
+    """DVC's table of experiments. Raises PipelineError where the folder of a running experiment stays missing.
 
     While an experiment begins or ends, DVC fails for some seconds, because its folder is not there.
     """
@@ -92,13 +92,11 @@ def shown() -> list[dict[str, Any]]:
                 raise
             missing = error
             time.sleep(PAUSE)
-    raise PipelineError(
-        f"DVC takes an experiment for running whose {missing}; see dvc queue status, or name revisions."
-    )
+    raise PipelineError(f"DVC lists an experiment as running, but {missing}; see dvc queue status, or name revisions.")
 
 
 def read_run(name: str, revision: str) -> "Run":
-    """What is remembered of a revision. Raises PipelineError where it is unknown or its files are gone or damaged."""
+    """The run of a revision. Raises PipelineError where the revision is unknown or its files are missing or damaged."""
     from dvc.api import read
 
     from pipeline.base.schema import Metrics, read_json
@@ -121,7 +119,7 @@ def flat(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def ask(question: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """What DVC answers. Raises PipelineError with its reason where it does not."""
+    """What DVC answers. Raises PipelineError with DVC's reason where there is no answer."""
     from dvc.exceptions import DvcException, PathMissingError
     from scmrepo.exceptions import SCMError
 

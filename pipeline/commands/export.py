@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from pipeline.nn.layers import Place
     from pipeline.nn.net import Net
 
-OPSET, IR = 17, 8  # of ONNX, both of 2022: old enough for whatever reads it
+OPSET, IR = 17, 8  # of ONNX, both of 2022: old enough for all programs that read it
 PRODUCER = "reproducible-mnist-pipeline"
 
 
 class Format(StrEnum):
-    """What an export is made of."""
+    """The formats of an export."""
 
     onnx = "onnx"
     safetensors = "safetensors"
@@ -40,9 +40,9 @@ def main(
     r"""Export the trained net.
 
     onnx: a graph from `images`, float32 of the shape and scale that the net was trained on, to `logits` and
-    `probabilities`; its metadata hold what the model file says of itself. safetensors: the arrays, with the same
+    `probabilities`; its metadata hold the description of the model file. safetensors: the arrays, with the same
     metadata. npz: the arrays alone. csv: a table for each array.
-    onnx and safetensors need a package more: pip install "reproducible-mnist-pipeline\[export]".
+    onnx and safetensors need one more package: pip install "reproducible-mnist-pipeline\[export]".
 
     Example: pipeline export net.onnx
     """
@@ -74,7 +74,7 @@ def main(
 
 
 def about(classifier: "Classifier") -> str:
-    """What the model file says of itself, as JSON."""
+    """The description of the model file, as JSON."""
     return json.dumps(classifier.about, sort_keys=True, allow_nan=False)
 
 
@@ -125,7 +125,7 @@ def onnx_file(classifier: "Classifier") -> bytes:
 
 
 class Step(NamedTuple):
-    """A node of the graph, which takes what the node before gives: operator, arrays that it takes too, attributes."""
+    """A node of the graph: operator, arrays that it takes after the output of the node before, and attributes."""
 
     operator: str
     arrays: tuple[str, ...] = ()
@@ -155,7 +155,7 @@ def conv(at: "Place", filters: int, kernel: int, padding: int, stride: int) -> l
 
 
 def pool(operator: str) -> Callable[..., list[Step]]:
-    """A pool of that name, which drops a rest at the edge as ours do."""
+    """A pooling operator of that name; like our layers, it ignores a rest at the edge."""
     return lambda at, size: [Step(operator, options={"kernel_shape": [size] * 2, "strides": [size] * 2})]
 
 

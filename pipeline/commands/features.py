@@ -1,4 +1,4 @@
-"""Not a stage: picture what a net can be shown of an image."""
+"""Not a stage: draw what a net can be shown of an image."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Not a stage: class folders of pictures to a data set that the pipeline takes, with no change to the code."""
+"""Not a stage: turn class folders of pictures into a data set for the pipeline, without a change to the code."""
 
 import re
 import sys
@@ -20,18 +20,18 @@ TO = Path("datasets")
 
 @reports_errors
 def main(
-    pictures: Annotated[Path, typer.Argument(metavar="PICTURES", help="A folder with one folder a class.")],
+    pictures: Annotated[Path, typer.Argument(metavar="PICTURES", help="A folder with one folder per class.")],
     name: Annotated[str, typer.Option(metavar="NAME", help="The files become datasets/NAME.json and datasets/NAME/.")],
     size: Annotated[
         str | None, typer.Option(metavar="YxX", help="Scale every picture to so many rows and columns, up to 256x256.")
     ] = None,
-    test: Annotated[float, typer.Option(metavar="SHARE", help="Share of each class that is for the test.")] = 0.2,
-    seed: Annotated[int, typer.Option(metavar="SEED", min=0, help="Decides which pictures those are.")] = 1,
-    framed: Annotated[bool, typer.Option("--framed", help="They are digits scaled and centred as in MNIST.")] = False,
+    test: Annotated[float, typer.Option(metavar="SHARE", help="Share of each class that becomes the test set.")] = 0.2,
+    seed: Annotated[int, typer.Option(metavar="SEED", min=0, help="Decides which pictures are in the test set.")] = 1,
+    framed: Annotated[bool, typer.Option("--framed", help="Digits, scaled and centred as in MNIST.")] = False,
 ) -> None:
     """Turn class folders of pictures into IDX files and a description of the data set.
 
-    PICTURES holds one folder a class, or the folders train and test with one folder a class in each. The name of a
+    PICTURES holds one folder per class, or the folders train and test with one folder per class in each. The name of a
     folder is the name of its class. Colour becomes grey. Without --size, all pictures must have one size.
     A picture that cannot be read is named on stderr; then nothing is written, and the exit code is 1.
 
@@ -49,7 +49,7 @@ def main(
 
 
 def require_free(name: str) -> None:
-    """Raise PipelineError where `name` is no name for a file, or taken."""
+    """Raise PipelineError where `name` is not a name for a file, or exists already."""
     if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise PipelineError(f"--name {name}: expected letters, digits, dots, dashes or underscores, such as my-shapes.")
     for path in (TO / f"{name}.json", TO / name):
@@ -73,12 +73,14 @@ def listed(folder: Path, test: float, seed: int) -> dict[str, Pictures]:
     if {"train", "test"} <= set(inside):
         if others := sorted(set(inside) - {"train", "test"}):
             raise PipelineError(
-                f"{inside[others[0]]} lies beside train and test; move its pictures into those, or move it away "
+                f"{inside[others[0]]} lies beside train and test; move its pictures into them, or move it away "
                 "(convert.validation holds out training images)."
             )
         splits = {split: of_classes(inside[split]) for split in ("train", "test")}
         if differing := set(splits["train"]) ^ set(splits["test"]):
-            raise PipelineError(f"{folder}: class {min(differing)} is in one of train and test; put pictures in both.")
+            raise PipelineError(
+                f"{folder}: class {min(differing)} is in only one of train and test; put pictures in both."
+            )
         return splits
     return divided(of_classes(folder), test, seed)
 
@@ -90,7 +92,7 @@ def of_classes(folder: Path) -> Pictures:
     classes = sorted(entries(folder), key=lambda path: (len(path.name) if path.name.isdecimal() else 0, path.name))
     if not classes or not all(path.is_dir() for path in classes):
         wrong = next((path for path in classes if not path.is_dir()), folder)
-        raise PipelineError(f"{wrong}: expected one folder a class, found {'a file' if classes else 'no folder'}.")
+        raise PipelineError(f"{wrong}: expected one folder per class, found {'a file' if classes else 'no folder'}.")
     if len(classes) > MOST_CLASSES:
         raise PipelineError(f"{folder}: expected at most {MOST_CLASSES} classes, found {len(classes)} folders.")
     found = {path.name: entries(path) for path in classes}
@@ -145,7 +147,7 @@ def read(splits: Mapping[str, Pictures], size: tuple[int, int] | None) -> "dict[
 
 
 def look(path: Path, size: tuple[int, int] | None, first: tuple[Path, tuple[int, ...]] | None) -> "Array":
-    """The picture in a file in grey: scaled to `size`, or else as it is, and then of the size that the `first` has."""
+    """The picture in a file in grey: scaled to `size`; without `size` it must be as large as the `first`."""
     from pipeline.base.schema import MOST_PIXELS
     from pipeline.commands.predict import content
     from pipeline.digit.picture import fitted, grey
@@ -167,7 +169,7 @@ def look(path: Path, size: tuple[int, int] | None, first: tuple[Path, tuple[int,
 def write(
     name: str, splits: Mapping[str, Pictures], images: "Mapping[str, list[Array]]", seed: int, framed: bool
 ) -> None:
-    """IDX files in a random order, so that any last part of them has every class, and at last their description."""
+    """Write IDX files in a random order, so that any last part has every class; then write the description."""
     import numpy as np
 
     from pipeline.base.files import write_json

@@ -1,4 +1,4 @@
-"""Not a stage: a parameter file to begin with, where there is none."""
+"""Not a stage: a parameter file to begin with."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from pipeline.base.errors import reports_errors
 
 @reports_errors
 def main(
-    digits: Annotated[bool, typer.Option("--digits", help="Those of the bundled digits rather than of MNIST.")] = False,
+    digits: Annotated[bool, typer.Option("--digits", help="For the bundled digits, not for MNIST.")] = False,
 ) -> None:
     """Print a params.yaml with every parameter; the stages read it in the folder where they run.
 

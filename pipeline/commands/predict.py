@@ -11,41 +11,39 @@ import typer
 
 from pipeline.base.errors import PipelineError, one_line, printable, reports_errors
 
-if TYPE_CHECKING:  # the rest is imported where it is used: help need not wait for it
+if TYPE_CHECKING:  # the rest is imported where it is used, so that --help does not wait for it
     from pipeline.base.arrays import Array
     from pipeline.digit.picture import Digit
     from pipeline.model import Classifier
 
 STDIN = Path("-")
 SUFFIXES = (".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-FOREIGN = (".avif", ".heic", ".heif")  # looked for in folders, too, and refused by what they hold
-UNSEEN = ("desktop.ini", "thumbs.db")  # which systems put into folders, as they do names that begin with a dot
+FOREIGN = (".avif", ".heic", ".heif")  # also looked for in folders, and refused by their content
+UNSEEN = ("desktop.ini", "thumbs.db")  # files that systems put into folders, like names that begin with a dot
 BOX = b"ftyp"  # after 4 bytes, in HEIC, AVIF and videos (ISO/IEC 14496-12)
 UNLIKE = "like no image that the net was trained on"
-CANNOT_REFUSE = "this model file was made before images were refused, so none is; train it again"
-TOLD = 3  # classes an answer names
-SHOWN = 80  # pictures at most that --show puts into one
+CANNOT_REFUSE = "this model file is of an older version and refuses no image; train it again"
+TOLD = 3  # classes that an answer names
+SHOWN = 80  # the most pictures that --show draws
 BATCH = 1000  # pictures classified at a time
 SEEN = "What the net saw"
-MARK = b"Title\0" + SEEN.encode()  # of the PNG that --show makes (PNG specification, tEXt)
+MARK = b"Title\0" + SEEN.encode()  # marks a PNG that --show made (PNG specification, tEXt)
 
 
 @reports_errors
 def main(
     pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE", help="Files or folders; - is stdin.")],
     model: Annotated[Path, typer.Option(metavar="PATH", help="The model file.")] = Path("data/model/weights.npz"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON in ASCII rather than a table.")] = False,
-    show: Annotated[
-        Path | None, typer.Option(metavar="PNG", help="Picture there what the net saw; a new file.")
-    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON in ASCII, not a table.")] = False,
+    show: Annotated[Path | None, typer.Option(metavar="PNG", help="Draw what the net saw into this new file.")] = None,
 ) -> None:
-    """Say which class each picture shows, how probably, and the next two classes; of a number, each of its digits.
+    """Say which class each picture shows, its probability, and the next two classes; for a number, each of its digits.
 
-    A digit or a number a picture: drawn or photographed, dark on light or light on dark, of any size. A number may
-    have several lines. --json also says where each digit is: left, top, right and bottom in pixels.
+    A picture has one digit or one number: drawn or photographed, dark on light or light on dark, of any size. A number
+    may have several lines. --json also says where each digit is: left, top, right and bottom in pixels.
     A picture that cannot be read is named on stderr; the others are classified all the same, and the exit code is 1.
-    So it is where a picture is like no image that the net was trained on.
-    A byte of a file name that is no UTF-8, such as E9, is told as a backslash and udce9.
+    The exit code is also 1 where a picture is like no image that the net was trained on.
+    A byte of a file name that is not UTF-8, such as E9, is printed as a backslash and udce9.
 
     Example: pipeline predict seven.png photos/ --show seen.png
     """
@@ -81,7 +79,7 @@ def require_replaceable(show: Path, *inputs: Path) -> None:
 
 
 def draw(show: Path, answers: list[dict[str, Any]], seen: list[tuple[str, list["Digit"]]]) -> None:
-    """Picture the first images (Y, X), each with its answer and the end of its name."""
+    """Draw the first images (Y, X), each with its answer and the end of its name."""
     import numpy as np
 
     from pipeline.base.files import write_bytes
@@ -97,17 +95,17 @@ def draw(show: Path, answers: list[dict[str, Any]], seen: list[tuple[str, list["
 
 
 def read_as(digit: Mapping[str, Any]) -> str:
-    """The class of one digit of an answer; of a refused one a question mark."""
+    """The class of one digit of an answer; a question mark for a refused digit."""
     return "?" if digit["refused"] else str(digit["classes"][0]["class"])
 
 
 def named(paths: list[Path]) -> Iterator[Path]:
-    """Each file, and in place of a folder the pictures in it, by name. Raises PipelineError where it has none.
+    """Each file, and for a folder the pictures in it, by name. Raises PipelineError where a folder has no picture.
 
-    What else is in a folder is named on stderr, unless it is the system's own.
+    Other files in a folder are named on stderr, unless they belong to the system.
     """
     for path in paths:
-        if not os.path.isdir(path):  # which, unlike path.is_dir(), raises nothing: a name may be too long
+        if not os.path.isdir(path):  # unlike path.is_dir(), this raises nothing for a name that is too long
             yield path
             continue
         inside = sorted(one for one in path.iterdir() if one.name[0] != "." and one.name.lower() not in UNSEEN)
@@ -115,16 +113,16 @@ def named(paths: list[Path]) -> Iterator[Path]:
         if not found:
             raise PipelineError(f"{path} holds no picture; expected a name ending in {', '.join(SUFFIXES)}.")
         for other in (one for one in inside if one not in found):
-            what = "is a folder; name it, too" if other.is_dir() else "has no picture's name"
+            what = "is a folder; name it, too" if other.is_dir() else "does not end like a picture"
             typer.echo(f"note: {printable(str(other))} was not read: it {what}.", err=True)
         yield from found
 
 
 def look(files: list[Path], data: Mapping[str, Any]) -> Iterator[tuple[str, list["Digit"]]]:
-    """Printable name and digits, as the net's data set would show them, of every picture that can be read.
+    """For every picture that can be read: its printable name, and its digits as the net's data set would show them.
 
     Only a net whose classes are digits reads numbers: the parts of a shoe or of a letter belong together.
-    The other pictures get a line on stderr. `data` is what the model file says of its data set.
+    Each other picture gets a line on stderr. `data` is what the model file says about its data set.
     """
     from pipeline.digit.framing import Framing
     from pipeline.digit.picture import as_it_is, digits
@@ -146,7 +144,7 @@ def look(files: list[Path], data: Mapping[str, Any]) -> Iterator[tuple[str, list
 
 
 def content(path: Path) -> bytes:
-    """The bytes of a picture; of a too large one, one byte too many. Raises PipelineError where it is HEIC or AVIF."""
+    """The bytes of a picture, at most one more than allowed. Raises PipelineError where the picture is HEIC or AVIF."""
     from pipeline.base.paths import opened
     from pipeline.digit.picture import LARGEST_FILE
 
@@ -161,9 +159,9 @@ def content(path: Path) -> bytes:
 
 
 def classify(classifier: "Classifier", seen: list[tuple[str, list["Digit"]]]) -> list[dict[str, Any]]:
-    """For each picture its name, its text, its digits, each with line, box and classes, and whether one is refused.
+    """For each picture: its name, text and digits, each digit with line, box and classes, and whether one is refused.
 
-    None is refused, but null, where the model file cannot tell. A refused digit is a question mark in the text.
+    "refused" is null where the model file cannot tell. A refused digit is a question mark in the text.
     """
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""Not a stage: params.yaml's rules as JSON Schema, with which editors check and complete it."""
+"""Not a stage: the rules of params.yaml as JSON Schema, so that editors can check and complete it."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from pipeline.base.errors import reports_errors
 
 @reports_errors
 def main() -> None:
-    """Print the JSON Schema of params.yaml, which its first line names to editors.
+    """Print the JSON Schema of params.yaml; the first line of params.yaml names it for editors.
 
     Example: pipeline schema > params.schema.json
     """
@@ -18,7 +18,7 @@ def main() -> None:
 
 
 def json_schema() -> dict[str, Any]:
-    """One section a stage; ranges of the numbers after a word are left to the stages."""
+    """One section per stage; the stages themselves check the ranges of the numbers after a word."""
     from pipeline.params import Convert, Download, Evaluate
     from pipeline.training.settings import Train
 
@@ -26,7 +26,7 @@ def json_schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "params.yaml",
-        "description": "Every parameter of the pipeline, one section a stage.",
+        "description": "Every parameter of the pipeline, one section per stage.",
         "type": "object",
         "properties": sections,
         "required": list(sections),

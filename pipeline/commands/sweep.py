@@ -28,15 +28,15 @@ def main(
         typer.Option("--set", "-S", metavar="KEY=CHOICES", help="What varies, as DVC spells it; repeatable."),
     ] = None,
     name: Annotated[str, typer.Option(metavar="NAME", help="What the names of the trials begin with.")] = "sweep",
-    workers: Annotated[int, typer.Option(metavar="N", help="Trials at a time; 0: one a core.")] = 0,
-    cluster: Annotated[str, typer.Option(metavar="ADDRESS", help="A Dask scheduler, rather than this machine.")] = "",
+    workers: Annotated[int, typer.Option(metavar="N", help="Trials at a time; 0: one per core.")] = 0,
+    cluster: Annotated[str, typer.Option(metavar="ADDRESS", help="A Dask scheduler; without it, this machine.")] = "",
     objective: Annotated[
         str, typer.Option(metavar="METRIC", help="accuracy, loss or crops_accuracy; of the validation split if any.")
     ] = "accuracy",
 ) -> None:
     """Train every combination of choices, each as a DVC experiment, several at a time; then show the best.
 
-    The same command continues a sweep that was stopped. A trial that fails gives one line; the exit code is then 1.
+    The same command continues a sweep that was stopped. A trial that fails prints one line; the exit code is then 1.
     Trials run the last commit. The converted data are made once.
 
     Example: pipeline sweep --name seeds -S 'train.seed=range(1,7)' -S train.learning_rate=0.05,0.1
@@ -67,7 +67,7 @@ def require(workers: int, cluster: str, objective: str) -> None:
     if objective not in CHOSEN_BY:
         raise PipelineError(f"--objective is {objective!r}; choose {listed('or', CHOSEN_BY)}.")
     if workers < 0 or (workers and cluster):
-        raise PipelineError(f"--workers is {workers}; give 1 or more, and no --cluster, whose workers it has already.")
+        raise PipelineError(f"--workers is {workers}; give 1 or more; with --cluster, leave it out.")
     if cluster and "://" not in cluster:
         raise PipelineError(f"--cluster is {cluster!r}; expected an address such as tls://head:8786.")
     if cluster and not cluster.startswith("tls://"):
@@ -129,9 +129,9 @@ def ranking(project: "Project", trials: Sequence["Trial"], objective: str) -> li
 
 
 def show(runs: Sequence["Run"], objective: str) -> None:
-    """The best trials as a table, and what to do with the first.
+    """Print the best trials as a table, and the commands for the best one.
 
-    Trials with a validation split show only its number: look at the test images only for the chosen trial.
+    If there is a validation split, only its metric is shown: look at the test images only for the chosen trial.
     """
     from pipeline.report.comparison import number, order, worth
 

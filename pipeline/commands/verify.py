@@ -48,9 +48,9 @@ def main(
 
 
 def compare(clone: Path, pipeline: str) -> list[str]:
-    """Run one pipeline in the clone, tell each artefact's hash, and return those that differ, in order of making.
+    """Run one pipeline in the clone, print each artefact's hash, and return those that differ, in order of making.
 
-    Raw files that are here already are fetched from here, where their SHA-256 is right.
+    If this folder has raw files with the right SHA-256, they are taken from here.
     """
     from pipeline.cluster.project import outputs
 
@@ -67,7 +67,7 @@ def compare(clone: Path, pipeline: str) -> list[str]:
 
 
 def reference(revision: str) -> str:
-    """What git can fetch: an experiment's full name, or a commit. Raises PipelineError where there is none, or several.
+    """A name that git can fetch: an experiment's full name, or a commit. Raises PipelineError unless exactly one fits.
 
     Experiments of one name may have started from several commits.
     """
@@ -79,7 +79,7 @@ def reference(revision: str) -> str:
 
 
 def run_by(revision: str) -> list[str]:
-    """The pipelines whose dvc.lock a revision changed; both where there is none or it changed neither."""
+    """The pipelines whose dvc.lock a revision changed; both if there is no revision, or it changed neither."""
     both = ["dvc.yaml", DIGITS]
     if not revision:
         return both

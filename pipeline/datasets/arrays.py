@@ -20,8 +20,8 @@ from pipeline.base.schema import Converted, read_json
 ABOUT = "about"  # the member of dataset.npz that describes the others, as JSON
 REMAKE = "make it again: python -m pipeline.convert"
 BRIGHTEST = 255
-KINDS = ("uint8", "float32", "float64")  # of images
-LARGEST = 1 << 20  # size of a pixel: far above what pixels and features have, far below what sums of products overflow
+KINDS = ("uint8", "float32", "float64")  # types of images
+LARGEST = 1 << 20  # size of a pixel: far above all features, far below an overflow in sums of products
 BLOCK = 4096  # images normalized at a time, so that no second copy of a whole split is ever held
 
 
@@ -56,7 +56,7 @@ def one_hot(labels: Array, classes: int) -> Array:
 
 
 def class_indices(labels: Array) -> Array:
-    """The inverse of one_hot; indices pass as they are. They fit any product of theirs, for 8 bytes an image."""
+    """The inverse of one_hot; class indices keep their value. Each has 8 bytes: no product with it overflows."""
     if labels.ndim == 1:
         return labels.astype(np.intp)
     indices = np.empty(len(labels), np.intp)
@@ -66,7 +66,7 @@ def class_indices(labels: Array) -> Array:
 
 
 def as_pictures(images: Array, shape: Sequence[int]) -> Array:
-    """(N, ...) as (N, Y, X), for people to look at."""
+    """Images (N, ...) as pictures (N, Y, X), for people to look at."""
     return images.reshape(len(images), *shape)
 
 
@@ -90,15 +90,15 @@ def save_dataset(path: Path, splits: Mapping[str, tuple[Array | Rows, Array | Ro
 
 
 def describe_dataset(path: Path) -> dict[str, Any]:
-    """What dataset.npz says of itself: data set, class names, splits, scale, layout, image shape."""
+    """The description in dataset.npz: data set, class names, splits, scale, layout, image shape."""
     return read_json(str(read_npz(path, [ABOUT], REMAKE)[ABOUT]), path, Converted, REMAKE)
 
 
 def load_splits(path: Path, data: dict[str, Any], names: Iterable[str]) -> list[Split]:
-    """Those splits of dataset.npz, which `data` describes; labels as class indices; nothing else is read.
+    """The splits `names` of dataset.npz, which `data` describes; labels are class indices; nothing else is read.
 
     Images stay in the file, which is mapped: it may be larger than memory, and must not be written to meanwhile.
-    Raises PipelineError where the file is missing or damaged, has no such split, or holds what does not fit `data`.
+    Raises PipelineError where the file is missing or damaged, has no such split, or does not fit `data`.
     """
     names = list(names)
     arrays = read_npz(path, [f"{name}_{part}" for name in names for part in Split._fields], REMAKE, mapped=True)
@@ -118,23 +118,23 @@ def load_splits(path: Path, data: dict[str, Any], names: Iterable[str]) -> list[
 def require_images(path: Path, name: str, images: Array, shape: Sequence[int]) -> None:
     """Raise PipelineError unless there are images, flat or of one channel, of `shape` (Y, X), with sound pixels.
 
-    Those are uint8, float32 or float64 from -LARGEST to LARGEST.
+    Sound pixels are uint8, float32 or float64 from -LARGEST to LARGEST.
     """
     where, wrong = f"{path}: {name}_images", images.shape[1:] not in ((math.prod(shape),), (1, *shape))
     if wrong or images.dtype.name not in KINDS or not len(images):
         expected = f"{', '.join(KINDS)} of shape N x {math.prod(shape)} or N x 1 x {' x '.join(map(str, shape))}"
         raise PipelineError(f"{where}: expected {expected}, found {images.dtype} of shape {images.shape}; {REMAKE}.")
     low, high = images.min(), images.max()
-    if not -LARGEST <= low <= high <= LARGEST:  # nor is NaN
+    if not -LARGEST <= low <= high <= LARGEST:  # also refuses NaN
         expected = f"pixels from {-LARGEST} to {LARGEST}"
         raise PipelineError(f"{where}: expected {expected}, found {low:g} to {high:g}; scale them, or {REMAKE}.")
 
 
 def require_labels(path: Path, name: str, split: Split, classes: int) -> None:
-    """Raise PipelineError unless each image has a label, as an index or one-hot, of one of so many classes."""
+    """Raise PipelineError unless each image has one label: an index below `classes`, or a one-hot row."""
     labels, where = split.labels, f"{path}: {name}_labels"
     if not labels.ndim or len(labels) != len(split.images):
-        expected = f"{len(split.images)} labels, one an image"
+        expected = f"{len(split.images)} labels, one per image"
         raise PipelineError(f"{where}: expected {expected}, found shape {labels.shape}; {REMAKE}.")
     if labels.ndim == 1:
         sound = labels.dtype.kind in "iu" and 0 <= labels.min() <= labels.max() < classes
@@ -167,14 +167,14 @@ def hold_out(splits: dict[str, Unread], count: int) -> dict[str, Unread]:
 
 
 def sorted_by_class(labels: Array) -> bool:
-    """Whether class indices (N,) come by class: neighbours are alike more than half-way from chance to always."""
+    """Whether class indices (N,) are sorted: the share of equal neighbours is nearer to 1 than to chance."""
     alike = np.count_nonzero(labels[1:] == labels[:-1]) / max(len(labels) - 1, 1)
     chance = float(((np.unique(labels, return_counts=True)[1] / len(labels)) ** 2).sum())
     return bool(alike > (1 + chance) / 2)
 
 
 def require_mixed(path: Path, labels: Array, sampling: str) -> None:
-    """Raise PipelineError where blocks of training images would hold few classes each: they are sorted by class."""
+    """Raise PipelineError where images sampled in blocks are sorted by class: each batch would have few classes."""
     if sampling == "blocks" and sorted_by_class(labels):
         raise PipelineError(
             f"train.sampling is blocks, but the training images in {path} are sorted by class; a batch would see few "

@@ -1,4 +1,4 @@
-"""A data set that a file describes, so that the pipeline runs on it and no code changes."""
+"""A data set that a file describes: the pipeline runs on it without a change to the code."""
 
 import re
 from pathlib import Path
@@ -46,5 +46,5 @@ def find(name: str, recorded: bool = False) -> DataSet:
 
 
 def url(mirror: str, folder: Path) -> str:
-    """A mirror as a URL: one without http:, https: or file: is a folder, seen from `folder`."""
+    """A mirror as a URL: one without http:, https: or file: is a folder, relative to `folder`."""
     return mirror if re.match("[A-Za-z]{2,}:", mirror) else f"{(folder / mirror).resolve().as_uri()}/"

@@ -11,10 +11,10 @@ from pipeline.base.arrays import Array
 from pipeline.base.elementary import log
 from pipeline.datasets.arrays import normalize
 
-BLOCK = 4096  # images at a time, which bounds the memory of what lies between pixels and features
-FREQUENCIES = 8  # of each axis: 0, the mean, to 7 waves a side
+BLOCK = 4096  # images at a time, which bounds the memory of all arrays between pixels and features
+FREQUENCIES = 8  # of each axis: from 0 (the mean) to 7 waves per side
 STEEPEST = np.float32(4.5)  # just above the sqrt(20) that a Sobel gradient of pixels from 0 to 1 can have
-COSINE_BITS = 14  # of the Fourier table: then every sum is a whole number under 2**53, exact in any order
+COSINE_BITS = 14  # bits of the Fourier table: then every sum is a whole number under 2**53, exact in any order
 
 
 def edges(pixels: Array) -> Array:

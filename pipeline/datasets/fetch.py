@@ -1,7 +1,7 @@
-"""One published file into a folder: mirror after mirror is asked until one sends exactly those bytes.
+"""Fetch one published file into a folder: one mirror after another is asked, until one sends exactly the right bytes.
 
-A file is held in memory, the largest has 562 MB, and written when its size and checksum are right: no other bytes ever
-touch the disk. Nothing is resumed, and no process waits for another's download: of MNIST both would save 11 MB at most.
+A file is held in memory (the largest has 562 MB), and written when its size and checksum are right. So no other bytes
+ever touch the disk. No download is resumed, and no process waits for another's: MNIST would save 11 MB at most.
 """
 
 import contextlib
@@ -30,14 +30,14 @@ class Patience(NamedTuple):
     """Limits of a fetch, in seconds unless said otherwise; a test brings its own clock, sleep and dice."""
 
     connect: float = 10
-    read: float = 30  # without a byte
-    start: float = 60  # that a try may last, and the time its bytes take at this speed:
+    read: float = 30  # without a new byte
+    start: float = 60  # of a try, plus the time that its bytes take at this speed:
     speed: float = 20_000  # bytes a second
     total: float = 3600  # for all tries together
     tries: int = 4  # at one mirror
     wait: float = 0.5  # before the second try, twice that before the third, and so on
     longest_wait: float = 30  # also where a server asks for more
-    silence: float = 5  # until a line on stderr says what is waited for
+    silence: float = 5  # until a line on stderr says what the fetch waits for
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], object] = time.sleep
     dice: Callable[[], float] = random.random  # 0 to 1: clients that failed together should not try again together
@@ -48,7 +48,7 @@ LARGEST = 1 << 26  # bytes of a file whose size nobody publishes
 
 
 def fetch_all(dataset: DataSet, folder: Path, mirrors: list[str]) -> dict[str, str]:
-    """Make sure that the four files of `dataset` are in `folder`; returns by name where each comes from, as `fetch`.
+    """Make sure that the four files of `dataset` are in `folder`; return, by name, where each came from.
 
     An archive that holds them is fetched if one of them is missing, and stays in `folder`. Raises what `fetch` does.
     """
@@ -62,17 +62,17 @@ def fetch_all(dataset: DataSet, folder: Path, mirrors: list[str]) -> dict[str, s
 
 
 def found(path: Path) -> dict[str, Any]:
-    """Name, size and SHA-256 of a file that is there."""
+    """Name, size and SHA-256 of a file on this machine."""
     return {"name": path.name, "bytes": path.stat().st_size, "sha256": sha256(path)}
 
 
 def fetch(file: File, folder: Path, mirrors: list[str], patience: Patience = PATIENCE) -> str:
     """Make sure that `file` is in `folder`; returns the URL it came from, or "kept" if it was there and is sound.
 
-    A mirror is the URL of a folder: https, http or file. After a fault that may pass (no connection, a body cut
-    short, status 408, 425, 429 or 5xx) it is asked again, after any other the next. A mirror that is down or slow moves
-    to the end of `mirrors`, and is asked last for the next file. Raises PipelineError with every mirror's reason if all
-    fail; OSError, and no other mirror is asked, if the file cannot be written.
+    A mirror is the URL of a folder: https, http or file. The same mirror is asked again after a fault that may
+    pass: no connection, a body cut short, status 408, 425, 429 or 5xx. After any other fault, the next one is asked. A
+    mirror that is down or slow moves to the end of `mirrors`, and is asked last for the next file. Raises PipelineError
+    with every mirror's reason if all fail. If the file cannot be written, raises OSError and asks no other mirror.
     """
     target = folder / file.name
     if is_kept(file, target):
@@ -101,18 +101,18 @@ def fetch(file: File, folder: Path, mirrors: list[str], patience: Patience = PAT
 def is_kept(file: File, target: Path) -> bool:
     """Whether `target` holds exactly `file`."""
     try:
-        # the size first: a pipe has none, and to open one might wait for ever
+        # the size first: a pipe has no size, and to open a pipe might wait for ever
         if (file.bytes and target.stat().st_size != file.bytes) or not target.is_file():
             return False
         algorithm, checksum = file.checksum
         with target.open("rb") as content:
             return hashlib.file_digest(content, algorithm).hexdigest() == checksum
-    except OSError:  # what cannot be read is replaced
+    except OSError:  # a file that cannot be read is replaced
         return False
 
 
 def extract(archive: Path, file: File, folder: Path) -> None:
-    """Make sure that `file` is in `folder`, from a zip file. Raises PipelineError where it is not in there."""
+    """Make sure that `file` is in `folder`, from a zip file. Raises PipelineError where the zip file lacks it."""
     if is_kept(file, folder / file.name):
         return
     with zipfile.ZipFile(archive) as packed:
@@ -146,7 +146,7 @@ def _from_mirror(file: File, url: str, patience: Patience, end: float) -> bytes 
 
 @contextlib.contextmanager
 def _told(line: str, seconds: float) -> Iterator[None]:
-    """Say `line` on stderr if what is inside takes longer."""
+    """Print `line` on stderr if the block inside takes longer than `seconds`."""
     timer = threading.Timer(seconds, tqdm.write, (line, sys.stderr))
     timer.daemon = True
     timer.start()
@@ -192,7 +192,7 @@ def _longest(file: File, head: Head) -> int:
 
 
 def _verified(file: File, head: Head, content: bytearray) -> bytes | bytearray:
-    """The bytes of `file`, as they came or, where the server says that it compressed them on the way, inflated."""
+    """The bytes of `file`, as they came, or inflated if the server says that it compressed them on the way."""
     for candidate in (content, _gunzipped(content, file.bytes or LARGEST) if "gzip" in head.encoding else b""):
         if is_it(file, candidate):
             return candidate

@@ -22,7 +22,7 @@ from pipeline.base.files import replacing
 from pipeline.base.paths import opened
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: "i2", 0x0C: "i4", 0x0D: "f4", 0x0E: "f8"}
-MOST_DIMENSIONS = 64  # that NumPy can hold; IDX can say 255
+MOST_DIMENSIONS = 64  # the most that NumPy can hold; IDX can say 255
 GZIP = b"\x1f\x8b"  # starts every gzip file
 DEFLATE = 1032  # bytes that one byte of gzip can become at most: 258 from two bits
 BLOCK = 1 << 18  # bytes read or inflated at a time
@@ -38,12 +38,12 @@ class Header(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes of header and elements, in Python's integers, which no product of sizes overflows."""
+        """Bytes of header and elements, as a Python integer, so that no product of sizes overflows."""
         return self.start + self.dtype.itemsize * math.prod(self.shape)
 
 
 def decode_idx(data: bytes | bytearray | memoryview, where: str) -> Array:
-    """The array in the IDX bytes `data`, in this machine's byte order; one of bytes is a view of `data`.
+    """The array in the IDX bytes `data`, in this machine's byte order; an array of bytes is a view of `data`.
 
     Raises PipelineError, naming the file `where`, unless `data` is exactly one array.
     """
@@ -57,7 +57,7 @@ def decode_idx(data: bytes | bytearray | memoryview, where: str) -> Array:
 
 
 def require_size(header: Header, found: int, where: str | Path) -> None:
-    """Raise PipelineError unless so many bytes are what the header promises."""
+    """Raise PipelineError unless `found` is the number of bytes that the header promises."""
     if found != header.size:
         expected = f"{header.size} bytes for {header.dtype.name} of shape {header.shape}"
         raise unsound(where, expected, f"{'only ' if found < header.size else ''}{found}")
@@ -82,7 +82,7 @@ def read_header(data: bytes | bytearray | memoryview, where: str) -> Header:
 
 
 def _likeness(first: bytes) -> str:
-    """What a file that starts with these bytes may be instead, to go behind what was found."""
+    """What a file that starts with these bytes may be instead; the error message ends with it."""
     if first[:2] == GZIP:
         return ", which is gzip: its name should end in .gz"
     if first[:2] == b"\0\0":
@@ -105,7 +105,7 @@ def encode_idx(array: Array) -> bytes:
 def read_idx(path: Path) -> Array:
     """The array in the IDX file `path`, inflated if its name ends in .gz, in memory of its own, so writable.
 
-    Raises PipelineError where it is missing, or is not exactly one sound array.
+    Raises PipelineError where the file is missing, or is not exactly one sound array.
     """
     content = bytearray()
     for piece in pieces(path):
@@ -114,7 +114,7 @@ def read_idx(path: Path) -> Array:
 
 
 def read_rows(path: Path) -> Rows:
-    """The same, a block of rows at a time: none is in memory before, and only the header has been judged.
+    """The same, a block of rows at a time: at first only the header is read and checked.
 
     Raises PipelineError like `read_idx`, and for an array of no dimensions.
     """

@@ -40,7 +40,7 @@ def in_time(items: Generator[Item, None, None], left: Callable[[], float]) -> Ge
 def _produce(
     items: Generator[Item, None, None], produced: queue.Queue[Item | Exception], enough: threading.Event
 ) -> None:
-    """The thread: put the items into `produced`, and at last End or what went wrong, until that is `enough`."""
+    """The thread: put the items into `produced`, then End or the exception; stop when `enough` is set."""
 
     def put(item: Item | Exception) -> None:
         while not enough.is_set():

@@ -1,4 +1,4 @@
-"""The four published files as arrays, checked against each other and against what download said they are."""
+"""The four published files as arrays, checked against each other and against the description that download wrote."""
 
 import collections
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ def load_mnist(
 
     normalize: pixels as float32 from 0 to 1, else uint8 from 0 to 255. flatten: images (N, D), else
     (N, 1, Y, X). one_hot_label: labels (N, K), else (N,) class indices. Reads what `python -m pipeline.download`
-    put into `folder`; raises PipelineError where that is missing or unsound.
+    put into `folder`; raises PipelineError where a file is missing or unsound.
     """
     about, splits = load_raw(folder)
     classes = len(about["class_names"]) if one_hot_label else None
@@ -37,13 +37,13 @@ def load_mnist(
 
 
 def arrange(split: Split, classes: int | None, shown: str, normalized: bool, flat: bool) -> Split:
-    """Pixels (N, Y, X) and class indices (N,) in the asked form; labels one-hot where `classes` says how many."""
+    """Pixels (N, Y, X) and class indices (N,) in the form asked for; labels are one-hot if `classes` is a number."""
     labels = split.labels if classes is None else one_hot(split.labels, classes)
     return Split(formed(split.images, shown, normalized, flat), labels)
 
 
 def formed(images: Array, shown: str, normalized: bool, flat: bool) -> Array:
-    """Pixels (N, Y, X) in the asked form."""
+    """Pixels (N, Y, X) in the form asked for."""
     if shown != "pixels":
         images = features(shown, images)
     elif normalized:
@@ -52,7 +52,7 @@ def formed(images: Array, shown: str, normalized: bool, flat: bool) -> Array:
 
 
 def arranged(split: Unread, classes: int | None, *form: Any) -> tuple[Rows, Rows]:
-    """What `arrange` makes of them, made when it is asked for."""
+    """The same as `arrange`, but the arrays are made when they are asked for."""
     labels = Rows.of(split.labels, BLOCK)
     if classes is not None:
         labels = labels.each(lambda block: one_hot(block, classes))
@@ -60,7 +60,7 @@ def arranged(split: Unread, classes: int | None, *form: Any) -> tuple[Rows, Rows
 
 
 def load_raw(folder: Path) -> tuple[dict[str, Any], dict[str, Split]]:
-    """What the data set is, and its splits train and test: uint8 images (N, Y, X) and class indices (N,).
+    """The description of a data set, and its splits train and test: uint8 images (N, Y, X) and class indices (N,).
 
     Raises PipelineError where a file is missing or damaged, or does not fit the others.
     """
@@ -69,7 +69,7 @@ def load_raw(folder: Path) -> tuple[dict[str, Any], dict[str, Split]]:
 
 
 def open_raw(folder: Path) -> tuple[dict[str, Any], dict[str, Unread]]:
-    """The same with images that are read when they are asked for: all has been checked, and no file may change."""
+    """The same, but images are read when they are asked for. All files have been checked, and none may change."""
     about = describe(folder)
     splits = {}
     for name in ("train", "test"):
@@ -81,7 +81,7 @@ def open_raw(folder: Path) -> tuple[dict[str, Any], dict[str, Unread]]:
     for file in about["files"].values():
         path, expected = folder / file["name"], file["sha256"]
         if (found_hash := sha256(path)) != expected:
-            for split in splits.values():  # what else is wrong with a file says more
+            for split in splits.values():  # a file that is damaged gives a better error here
                 collections.deque(split.images, maxlen=0)
             raise PipelineError(
                 f"{path}: expected SHA-256 {expected}, as {DESCRIPTION} says, found {found_hash}; {REMAKE}."
@@ -113,7 +113,7 @@ def require_form(found: Rows, named: Rows, images: Path, labels: Path, shape: tu
         raise PipelineError(f"{images}: expected {expected}, found {found.dtype} of shape {found.shape}; {REMAKE}.")
     if named.shape != (len(found),) or named.dtype.kind not in "iu":
         raise PipelineError(
-            f"{labels}: expected {len(found)} labels, one an image of {images.name}, found {named.dtype} "
+            f"{labels}: expected {len(found)} labels, one per image of {images.name}, found {named.dtype} "
             f"of shape {named.shape}; {REMAKE}."
         )
 
@@ -124,7 +124,7 @@ def require_contents(split: Unread, images: Path, labels: Path, classes: int) ->
         wrong = int(np.flatnonzero((split.labels < 0) | (split.labels >= classes))[0])
         raise PipelineError(f"{labels}: label {wrong} is {split.labels[wrong]}, expected 0 to {classes - 1}; {REMAKE}.")
     pixel = next(iter(split.images)).flat[0]
-    if all((block == pixel).all() for block in split.images):  # the first block settles it, as a rule
+    if all((block == pixel).all() for block in split.images):  # usually the first block decides
         raise PipelineError(f"{images}: every pixel is {pixel}, so there is nothing to learn; {REMAKE}.")
     absent = sorted(set(range(classes)) - set(np.unique(split.labels).tolist()))
     if absent:

@@ -1,9 +1,9 @@
-"""The data sets: their files, bit for bit, what they show, their licences, and where to fetch them.
+"""The data sets: the exact bytes of their files, their classes, their licences, and their mirrors.
 
-The SHA-256 of MNIST, Fashion-MNIST, KMNIST and EMNIST's archive are those that tensorflow-datasets publishes
-(url_checksums). Two independent programs pin the same SHA-256 for EMNIST's four files. Those of QMNIST's labels were
-computed from its repository; of its images, torchvision publishes the MD5 alone. These checksums decide what is
-accepted, so a mirror need not be trusted. The most reliable one comes first.
+tensorflow-datasets publishes the SHA-256 of MNIST, Fashion-MNIST, KMNIST and EMNIST's archive
+(url_checksums). Two independent programs pin the same SHA-256 for EMNIST's four files. The SHA-256 of QMNIST's labels
+were computed from its repository; for its images, torchvision publishes only the MD5. These checksums decide what is
+accepted, so a mirror need not be trusted. The most reliable mirror comes first.
 """
 
 from typing import NamedTuple
@@ -42,7 +42,7 @@ class File(NamedTuple):
 
 
 class DataSet(NamedTuple):
-    """Four files that belong together; image_shape is (Y, X), class_names go by label, mirrors are folders' URLs.
+    """Four files that belong together; image_shape is (Y, X), class_names are in label order, mirrors are folder URLs.
 
     framed: each picture shows one digit, scaled and centred as in MNIST. transposed: rows and columns are exchanged in
     the files. archive: the zip file that holds the four.
@@ -61,12 +61,12 @@ class DataSet(NamedTuple):
 
 
 def published(*contents: tuple[int, str] | tuple[int, str, str] | tuple[int, str, str, str]) -> dict[str, File]:
-    """Four files under MNIST's names: what File takes, of train images, train labels, test images, test labels."""
+    """Four files under MNIST's names, from what File takes: train images and labels, test images and labels."""
     return {role: File(name, *content) for (role, name), content in zip(NAMES.items(), contents, strict=True)}
 
 
 def emnist(split: str, title: str, classes: str, *sha256: str) -> DataSet:
-    """One of the splits in EMNIST's archive, by the SHA-256 of its four files, whose sizes nobody publishes."""
+    """One split in EMNIST's archive, by the SHA-256 of its four files; nobody publishes their sizes."""
     paths = [f"gzip/emnist-{split}-{name.replace('t10k', 'test')}" for name in NAMES.values()]
     return DataSet(
         title=title,

@@ -27,11 +27,11 @@ WEB = re.compile(rf"(?i:https?|socks[45][ah]?)://(?:[^\s/?#@]*@)?{HOST}(?:[/?#]\
 FOLDER = re.compile(r"(?i:file):(?://([^/]*))?(.*)", re.DOTALL)
 NO_URL = "not a URL of the form https://host/folder/ (write / ? # @ in a password as %2F %3F %23 %40, a space as %20)"
 SCHEME = re.compile(r"\A((?:(?i:https?|file|ftp|socks[45][ah]?):)?/*)")
-CUT = r"[?#=&;]|%(?i:3[df]|2[36])"  # what may stand before a token, %3D for = too
+CUT = r"[?#=&;]|%(?i:3[df]|2[36])"  # characters that may come before a token; %3D is =
 
 
 class Failure(Exception):
-    """Why one try at one URL failed, and whether to try again, no sooner than in `wait` seconds."""
+    """Why one try at one URL failed, and whether to try again after at least `wait` seconds."""
 
     def __init__(self, reason: str, again: bool = False, wait: float = 0.0) -> None:
         super().__init__(printable(reason)[:LONGEST])
@@ -52,8 +52,8 @@ Reply = Generator[Head | bytes, None, None]
 def shown(url: str) -> str:
     """`url` for a message: *** stands for what may be a password or a token, however wrongly the URL is written.
 
-    That is all before the last @, all after the first of ? # = & ;, and all where host and port cannot be told apart
-    from user and password. A folder of this machine is shown whole, unless @ or = is in its path.
+    It hides all before the last @ and all after the first of ? # = & ;. It hides the whole URL where user and password
+    cannot be told apart from host and port. A folder of this machine is shown whole, unless @ or = is in its path.
     """
     _, scheme, place = SCHEME.split(url, maxsplit=1)
     if re.fullmatch("(?i:file):/(//+)?", scheme) and not re.search("[@=]", place):
@@ -71,7 +71,7 @@ def split_urls(text: str) -> list[str]:
 
 
 def open_url(url: str, connect: float, read: float) -> Reply:
-    """The head of the reply at `url`, then its body in pieces; seconds to connect and to wait for the next byte.
+    """The head of the reply at `url`, then its body in pieces; `connect` and `read` are seconds to wait for these.
 
     Raises Failure.
     """
@@ -97,12 +97,12 @@ def _from_disk(url: str) -> Reply:
 
 
 def _from_web(url: str, timeout: tuple[float, float]) -> Reply:
-    import requests  # here, because urllib3 opens a socket when it is imported, to see whether there is IPv6
+    import requests  # not at the top: urllib3 opens a socket when it is imported, to see whether there is IPv6
 
     if not WEB.fullmatch(url):  # before a library refuses it with a message that quotes the password
         raise Failure(NO_URL)
     with requests.Session() as session:
-        session.trust_env = False  # or it would send the passwords of ~/.netrc
+        session.trust_env = False  # else it would send the passwords of ~/.netrc
         session.headers["Accept-Encoding"] = "identity"
         for _ in range(MOST_REDIRECTS + 1):
             url = yield from _ask(session, url, timeout)
@@ -112,7 +112,7 @@ def _from_web(url: str, timeout: tuple[float, float]) -> Reply:
 
 
 def _ask(session: Any, url: str, timeout: tuple[float, float]) -> Generator[Head | bytes, None, str]:
-    """The reply at `url`, or nothing but the URL that it redirects to."""
+    """The reply at `url`, or only the URL that it redirects to."""
     import urllib3
 
     proxy = ""
@@ -152,7 +152,7 @@ def _proxy(url: str) -> str:
 
 
 def _failure(error: Exception, proxy: str) -> Failure:
-    """What an error on the web means. No connection and a cut reply may pass; a bad certificate does not."""
+    """What an error on the web means. A missing connection or a cut reply may pass; a bad certificate does not."""
     import requests
     from urllib3 import exceptions as lower
 
@@ -182,7 +182,7 @@ def _check_status(status: int, retry_after: str) -> None:
 
 
 def _seconds(retry_after: str) -> float:
-    """What a Retry-After header asks for: seconds, or a date; 0 for what is neither."""
+    """The seconds that a Retry-After header asks for, as a number or a date; 0 if it is neither."""
     if re.fullmatch("[0-9]+", retry_after):
         return float(retry_after)
     try:
@@ -192,7 +192,7 @@ def _seconds(retry_after: str) -> float:
 
 
 def _reason(error: BaseException) -> str:
-    """What the innermost error says: requests wraps urllib3, which wraps the socket's."""
+    """The message of the innermost error: requests wraps an error of urllib3, which wraps one of the socket."""
     inner = [getattr(error, "reason", None), *error.args, error.__cause__]
     for candidate in inner:
         if isinstance(candidate, BaseException):

@@ -1,10 +1,10 @@
 """Random distortions of training images: the same bytes on every machine.
 
 Each pixel of the new image reads a position in the old one, and each word of train.augment displaces that position.
-Positions are whole numbers, UNIT to a pixel. The four nearest pixels are mixed by their distance, in integers, with
+Positions are whole numbers, UNIT per pixel. The four nearest pixels are mixed by their distance, in integers, with
 black around the image. The random numbers of an image depend on the seed and on its number alone (see Plan.numbers), so
-that the cut of a batch or a resumption cannot matter. Shapes: n images of Y rows and X columns; a position is (down,
-across).
+that the cut of a batch and a resumed training change nothing. Shapes: n images of Y rows and X columns; a position
+is (down, across).
 """
 
 import math
@@ -21,16 +21,16 @@ from pipeline.training.loop import AUGMENT_STREAM
 
 Displace = Callable[[Array, Array], None]  # random numbers (n, 8) from -1 to 1, positions (2, n, Y, X) to add to
 
-BITS = 4  # of a position between two pixels, when four are mixed
+BITS = 4  # bits of a position between two pixels, when four pixels are mixed
 UNIT = 1 << 2 * BITS
 SIDE = 256  # pixels after which a field of noise repeats
 PIXELS = 1 << 16  # pixels at a time: all arrays between old and new image stay in the cache
-COSINE = tuple((-1) ** k / math.factorial(2 * k) for k in range(11, -1, -1))  # by the square, highest power first
+COSINE = tuple((-1) ** k / math.factorial(2 * k) for k in range(11, -1, -1))  # of the square, highest power first
 SINE = tuple((-1) ** k / math.factorial(2 * k + 1) for k in range(11, -1, -1))
 
 
 def shift(shape: Sequence[int], stream: Stream, pixels: float) -> Displace:
-    """Up to so many pixels along each axis."""
+    """A shift by up to `pixels` along each axis."""
 
     def displace(random: Array, positions: Array) -> None:
         positions += whole(random[:, 0:2].T * (pixels * UNIT))[:, :, None, None]
@@ -55,7 +55,7 @@ def affine(shape: Sequence[int], stream: Stream, degrees: float, scale: float, s
 
 
 def elastic(shape: Sequence[int], stream: Stream, pixels: float, sigma: float) -> Displace:
-    """A smooth random field of that standard deviation, smoothed over `sigma` pixels: Simard, Steinkraus & Platt 2003.
+    """A random field: standard deviation `pixels`, smoothed over `sigma` pixels: Simard, Steinkraus & Platt 2003.
 
     Each image gets a window, at random, of one field that repeats after SIDE pixels.
     """
@@ -71,11 +71,11 @@ def elastic(shape: Sequence[int], stream: Stream, pixels: float, sigma: float) -
 
 
 def smooth_noise(stream: Stream, sigma: float) -> Array:
-    """Noise (SIDE, SIDE) of mean 0 and standard deviation 1, under a Gaussian; beyond each edge follows the other."""
+    """Noise (SIDE, SIDE) of mean 0 and standard deviation 1, after a Gaussian blur; opposite edges fit together."""
     distance = np.minimum(np.arange(SIDE), SIDE - np.arange(SIDE)) / sigma
     weights = np.rint(exp(distance * distance / -2) * 2**12)
     blur = weights[(np.arange(SIDE)[:, None] - np.arange(SIDE)) % SIDE]
-    noise: Array = blur @ (stream.integers(255, (SIDE, SIDE)) - 127.0) @ blur  # whole, below 2**53: exact in any order
+    noise: Array = blur @ (stream.integers(255, (SIDE, SIDE)) - 127.0) @ blur  # below 2**53: exact in any order
     noise -= math.fsum(noise.flat) / noise.size
     noise /= math.sqrt(math.fsum((noise * noise).flat) / noise.size)
     return noise
@@ -94,16 +94,16 @@ AUGMENTATIONS: dict[str, Choice] = {
 
 
 class Distortion:
-    """What train.augment says, for images of one shape (Y, X)."""
+    """The distortion of train.augment, for images of one shape (Y, X)."""
 
     def __init__(self, words: Sequence[str], image_shape: Sequence[int], seed: int) -> None:
         self.seed, self.block = seed, max(PIXELS // math.prod(image_shape), 1)
         field = Stream(seed, AUGMENT_STREAM, 0)
         self.displaced = [made(AUGMENTATIONS, text, image_shape, field) for text in words]
-        self.positions = ((np.indices(image_shape) + 1) * UNIT).astype(np.int32)[:, None]  # within a border of 1
+        self.positions = ((np.indices(image_shape) + 1) * UNIT).astype(np.int32)[:, None]  # images get a border of 1
 
     def render(self, images: Array, numbers: Array) -> Array:
-        """Images of bytes, (n, Y, X) or (n, Y * X), distorted, each as its number (n,) says."""
+        """Distort images of bytes, (n, Y, X) or (n, Y * X), each by its number in `numbers` (n,)."""
         random = self.random(numbers)
         distorted = np.empty((len(images), *self.positions.shape[2:]), np.uint8)
         images, shape = images.reshape(distorted.shape), images.shape
@@ -121,7 +121,7 @@ class Distortion:
 
 
 def distortion(words: list[str], shape: tuple[int, ...], seed: int, white: int | None) -> Distortion | None:
-    """What train.augment says, if anything. Raises PipelineError where images are no pixels: `white` is None."""
+    """The distortion of train.augment, if any. Raises PipelineError where images are not pixels: `white` is None."""
     if words and white is None:
         raise PipelineError(
             f"train.augment is [{', '.join(words)}], but augment needs pixels: bytes, or float32 of whole 255ths; "
@@ -131,10 +131,10 @@ def distortion(words: list[str], shape: tuple[int, ...], seed: int, white: int |
 
 
 def mixed(images: Array, positions: Array) -> Array:
-    """The pixels of images (n, Y, X) at `positions`, which are used up: each the mixture of four, by distance.
+    """The pixels of images (n, Y, X) at `positions`, which are overwritten: each is the mixture of four, by distance.
 
-    The four travel as the bytes of one number, and are mixed two at a time: no sum exceeds 16 bits. What a subtraction
-    borrows from the upper half, the addition after it gives back.
+    The four travel as the bytes of one number, and are mixed two at a time: no sum exceeds 16 bits. If a subtraction
+    borrows from the upper half, the addition after it gives this back.
     """
     four = fours(images)
     positions += 1 << (BITS - 1)
@@ -159,7 +159,7 @@ def mixed(images: Array, positions: Array) -> Array:
 
 
 def fours(images: Array) -> Array:
-    """Each pixel with those right of it, below it and below right, as bytes of one number (n, Y + 2, X + 2)."""
+    """Each pixel with the pixels right of it, below it and below right, as bytes of one number (n, Y + 2, X + 2)."""
     n, rows, columns = images.shape
     packed = np.zeros((n, rows + 2, columns + 2, 4), np.uint8)
     for i in range(4):

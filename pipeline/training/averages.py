@@ -1,4 +1,4 @@
-"""Averages of the weights over a training: what is measured and kept in place of the last weights."""
+"""Averages of the weights over a training: an average is measured and kept instead of the last weights."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ def none() -> None:
 def ema(share: float) -> Average:
     """An exponential moving average, average = share average + (1 - share) weights: Polyak & Juditsky 1992.
 
-    Early on it keeps a smaller share, (1 + steps) / (10 + steps), so that the first weights are soon forgotten.
+    At first it keeps a smaller share, (1 + steps) / (10 + steps), so that the first weights are soon forgotten.
     """
 
     def update(average: Array, weights: Array, steps: int) -> None:

@@ -19,9 +19,9 @@ from pipeline.base.errors import PipelineError
 from pipeline.base.npz import arrays_digest, read_npz, write_npz
 from pipeline.training.team import ALONE, Team
 
-SHA256 = "sha256"  # the member that vouches for the others
+SHA256 = "sha256"  # the member with the hash of all others
 ITERATION = "iteration"
-OTHERS = 4  # checkpoints of unfinished runs that are kept: two runs' worth
+OTHERS = 4  # files of other, unfinished runs that are kept: two files per run
 State = dict[str, Array]
 
 
@@ -34,9 +34,9 @@ class Checkpoints:
         self.every, self.written = every, time.monotonic()
 
     def load(self, process: Team = ALONE) -> State | None:
-        """The newest sound state that process 0 has, if there is one; the next save replaces the other.
+        """The newest sound state of process 0, if there is one; the next save replaces the older file.
 
-        Raises PipelineError where that process trains something else.
+        Raises PipelineError where process 0 trains something else.
         """
         key, state = process.told((self.key, self.newest()))
         if key != self.key:
@@ -62,7 +62,7 @@ class Checkpoints:
 
     @property
     def due(self) -> bool:
-        """Whether the last save is long enough ago."""
+        """Whether `every` seconds have passed since the last save."""
         return time.monotonic() - self.written >= self.every
 
     def save(self, iteration: int, state: State) -> None:
@@ -73,7 +73,7 @@ class Checkpoints:
         self.written = time.monotonic()
 
     def clear(self) -> None:
-        """Remove the files of this run, which is finished, and those of other runs but the newest OTHERS."""
+        """Remove the files of this finished run, and files of other runs except the newest OTHERS."""
         for slot in self.slots:
             slot.unlink(missing_ok=True)
         others = sorted(self.slots[0].parent.glob("*.npz"), key=lambda path: path.stat().st_mtime)
@@ -82,7 +82,7 @@ class Checkpoints:
 
 
 def sound(path: Path) -> State | None:
-    """The state in a file, or nothing where there is no file or one that is not whole."""
+    """The state in a file; None where the file is missing or damaged."""
     try:
         state = read_npz(path)
     except PipelineError:

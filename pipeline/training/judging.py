@@ -1,4 +1,4 @@
-"""What a trained net is judged by later, fitted to images that it was not trained on, where some were held out."""
+"""How the answers of a trained net are judged: temperature and limit, fitted to held-out images if there are any."""
 
 from typing import Any
 
@@ -15,10 +15,10 @@ Labelled = tuple[Array, Array]  # images (N, ...) and class indices (N,)
 
 
 def judging(net: Classifier, train: Labelled, held_out: Labelled) -> tuple[dict[str, Any], Subspaces | None]:
-    """What the model file says of how its answers are judged, and the subspaces, if there are images to set a limit on.
+    """The key `judging` of the model file, and the subspaces; {} and None if no images are left for the limit.
 
-    Test images may not decide anything. So without a validation split the temperature stays 1, because a net is too
-    sure of images that it was trained on, and the limit is set on training images that no subspace was fitted to.
+    Test images may not decide anything. Without a validation split the temperature stays 1, because a net is too sure
+    of images that it was trained on. The limit is then set on training images that no subspace was fitted to.
     """
     subspaces, others = fit(*train, net.about["net"]["classes"])
     kept = np.flatnonzero(others)[-MOST_HELD_OUT:]

@@ -11,11 +11,11 @@ from pipeline.base.arrays import Array
 from pipeline.base.errors import PipelineError
 from pipeline.nn.random import Stream
 
-# separate streams: a new batch size leaves the first weights alone
+# separate streams, so that a new batch size does not change the first weights
 WEIGHTS_STREAM, BATCHES_STREAM, DROPOUT_STREAM, AUGMENT_STREAM = 0, 1, 2, 3
 BLOCK = 128  # most steps between two looks at progress and signals
-DRAWN = 1 << 18  # images drawn at once at most, unless a batch has more: an epoch of millions is never held
-RUN, POOL = 500, 4  # sampling blocks: images that lie together, and how many such runs are shuffled together
+DRAWN = 1 << 18  # most images drawn at once, unless a batch has more, so that an epoch of millions fits in memory
+RUN, POOL = 500, 4  # sampling blocks: neighbours in a run, and runs that are shuffled together
 
 
 class Plan(NamedTuple):
@@ -29,7 +29,7 @@ class Plan(NamedTuple):
 
     @property
     def per_epoch(self) -> int:
-        """Iterations in an epoch: what it takes to see as many images as there are."""
+        """Iterations in an epoch: in these the net sees as many images as there are."""
         if self.sampling == "replacement":
             return max(self.images // self.batch_size, 1)
         return -(-self.images // self.batch_size)
@@ -55,7 +55,7 @@ class Plan(NamedTuple):
     def pools(self, stream: Stream) -> Iterator[Array]:
         """All images in an order that reads a disk in runs: runs are shuffled, then the images of a few runs at a time.
 
-        Neighbours stay within the same few batches, so it mixes only what is mixed already: the stage train sees to it.
+        Neighbours stay within the same few batches, so the data must be mixed already: the stage train checks this.
         """
         runs = stream.permutation(-(-self.images // RUN))
         for start in range(0, len(runs), POOL):
@@ -64,7 +64,7 @@ class Plan(NamedTuple):
             yield pool[stream.permutation(len(pool))]
 
     def blocks(self, done: int, most: int) -> Iterator[Array]:
-        """The batches from iteration `done` on, at most so many at a time and never across an epoch's end."""
+        """The batches from iteration `done` on, at most `most` at a time and never across the end of an epoch."""
         for epoch in range(done // self.per_epoch, -(-self.iterations // self.per_epoch)):
             first = epoch * self.per_epoch
             for batches in self.epoch(epoch):
@@ -74,13 +74,13 @@ class Plan(NamedTuple):
                     if len(block):
                         yield block
                 first += len(batches)
-                if first >= self.iterations:  # before more are drawn
+                if first >= self.iterations:  # stop before more are drawn
                     return
 
     def numbers(self, batches: Array, done: int) -> Array:
-        """A number (m, B) for each image in the batches after `done` iterations; none comes twice in a training.
+        """A number (m, B) for each image in the batches after `done` iterations; no number comes twice in a training.
 
-        Random numbers that depend only on it do not depend on how the batches are cut.
+        Random numbers that depend only on this number do not depend on how the batches are cut.
         """
         if self.sampling == "replacement":
             return np.arange(batches.size).reshape(batches.shape) + done * self.batch_size
@@ -95,7 +95,7 @@ def plan(images: int, batch_size: int, length: str, sampling: str, seed: int) ->
 
 
 class Measured(NamedTuple):
-    """Accuracies after so many epochs."""
+    """Accuracies after a number of epochs."""
 
     epoch: float
     train: float
@@ -148,7 +148,7 @@ def require_finite(losses: list[float], before: int) -> None:
 
 
 def require_better_than_guessing(history: History, per_epoch: int, guessing: float, classes: int) -> None:
-    """Raise PipelineError where an epoch's loss is far above, and its accuracy no better than, what guessing has."""
+    """Raise PipelineError where an epoch's loss is far above the loss of guessing, and its accuracy is no better."""
     last, losses = history.accuracies[-1], history.losses
     if len(losses) < per_epoch or last.train >= 1.5 / classes:  # first: a sum over an epoch costs as much as many steps
         return

@@ -16,7 +16,7 @@ from pipeline.base.errors import PipelineError
 from pipeline.training.team import Team, number
 
 TOLD = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK")  # by Open MPI; by MPICH and Intel MPI; by Slurm
-PATIENCE = 2.0  # seconds that a process which fails waits for the others to fail, too
+PATIENCE = 2.0  # seconds that a failed process waits for the others to fail, too
 
 
 def launched() -> bool:

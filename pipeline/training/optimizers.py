@@ -1,4 +1,4 @@
-"""Optimizers on the flat vector: each changes the weights in place, and may change the gradient it is handed.
+"""Optimizers on the flat vector: each changes the weights in place, and may also change the gradient.
 
 `slots` are the arrays an optimizer remembers between steps; they go into checkpoints with the weights.
 """
@@ -17,7 +17,7 @@ Slots = dict[str, Array]
 class Optimizer(NamedTuple):
     """start: weights -> slots; update: (weights, grads, slots, learning rate) -> None.
 
-    local: a weight whose gradient is 0 stays as it is, so that its update can be left out.
+    local: a weight with a gradient of 0 does not change, so that its update can be left out.
     """
 
     start: Callable[[Array], Slots]

@@ -1,8 +1,8 @@
-"""Finds which of several ways to take the same steps is the fastest now, by timing steps of the training itself.
+"""Find the fastest of several ways to take the same steps, by timing steps of the training itself.
 
 The ways differ in time and not in bits, so a trial costs no more than its slower steps. A way of several
-threads must be clearly faster than one thread. It is tried again from time to time, and at once where a step takes
-longer than it did with one thread: other programs come and go.
+threads must be clearly faster than one thread. It is tried again from time to time, and at once if a step takes
+longer than with one thread, because other programs come and go.
 """
 
 import time
@@ -13,26 +13,26 @@ import numpy as np
 from pipeline.base.arrays import Array
 from pipeline.training.loop import Steps
 
-TRIAL = 0.02  # seconds that each way is tried for
+TRIAL = 0.02  # seconds for which each way is tried
 ROUNDS = 4  # trials of each way, in turn; the fastest counts, and the first warms up
-GAIN = 0.95  # of the time of one thread: more than this is not worth it
+GAIN = 0.95  # share of the time of one thread: several threads must take less
 HOLD = 20.0  # seconds until the next trial; twice as long each time that the same way wins
 LONGEST_HOLD = 640.0
 PIECE = 1.0  # seconds of steps that are taken at once
 
 
 class Fastest:
-    """Steps, taken by the way of `ways` that is the fastest now; the first is one thread."""
+    """Steps, taken by the fastest of `ways` at this time; the first way uses one thread."""
 
     def __init__(self, ways: Sequence[Steps], clock: Callable[[], float] = time.perf_counter) -> None:
         self.ways, self.clock = ways, clock
         self.best, self.hold, self.until = 0, HOLD / 2, 0.0
-        self.seconds: dict[int, float] = {}  # a step takes, by way, in this trial or the last one
+        self.seconds: dict[int, float] = {}  # time of a step, by way, in this trial or the last one
         self.waiting: list[int] = []
         self.begin()
 
     def __call__(self, batches: Array, done: int) -> Array:
-        """Take the steps of batches (m, B) after so many; return the losses (m,)."""
+        """Take the steps of batches (m, B) after `done` steps; return the losses (m,)."""
         losses = np.empty(len(batches))
         at = 0
         while at < len(batches):

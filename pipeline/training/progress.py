@@ -13,19 +13,19 @@ MOST_LINES = 20
 
 
 class Progress(tqdm):  # type: ignore[type-arg]  # tqdm is generic in its stubs only
-    """A context manager to call with the history as it grows; its bar is silent unless stderr is a terminal.
+    """A context manager to call with the history as it grows; its bar is shown only if stderr is a terminal.
 
-    Where stdout cannot be written, `stopping` is told: training then ends with a checkpoint.
+    If stdout cannot be written, `stopping` gets to know this: training then ends with a checkpoint.
     """
 
     def __init__(self, plan: Plan, held_out: str, checkpoints: Checkpoints, stopping: Stopping) -> None:
         super().__init__(total=plan.iterations, unit="it", dynamic_ncols=True, disable=None, leave=False)
         self.plan, self.held_out, self.checkpoints, self.stopping = plan, held_out, checkpoints, stopping
         self.began: float | None = None
-        self.set_postfix_str("measuring the untrained net")  # which takes long before the first step
+        self.set_postfix_str("measuring the untrained net")  # this takes long, before the first step
 
     def __call__(self, history: History) -> None:
-        """Show where training stands; print a line after every epoch, or after some where there are many."""
+        """Show the progress; print a line after every epoch, or only after some if there are many."""
         done, last = len(history.losses), history.accuracies[-1]
         if self.began is None:
             return self.begin(done)

@@ -13,10 +13,10 @@ from pipeline.training.loop import History
 
 
 def save_training(folder: Path, history: History, net: Classifier, train: Labelled, held_out: Labelled) -> None:
-    """Write loss.csv, accuracy.csv and at last weights.npz, which names the SHA-256 of both.
+    """Write loss.csv, accuracy.csv and at last weights.npz, which names the SHA-256 of both curves.
 
-    train, held_out: images (N, ...) and class indices (N,), by which it is set how answers are judged.
-    If it is killed in between, the old weights do not fit the new curves, and `evaluate` says so.
+    train, held_out: images (N, ...) and class indices (N,), which decide how answers are judged.
+    If the process is killed in between, the old weights do not fit the new curves, and `evaluate` says so.
     """
     curves = {
         "loss.csv": table(["iteration", "loss"], enumerate(history.losses, 1)),

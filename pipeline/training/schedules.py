@@ -1,7 +1,7 @@
 """Schedules: the factor of train.learning_rate at each point of the training.
 
-Each is a function of t, the share of the steps done before (0 to below 1), and of the epoch. It uses + - * / alone, so
-that it has the same bits everywhere and a resumed training needs to remember nothing.
+Each is a function of t, the share of the steps done before (0 to below 1), and of the epoch. It uses only + - * /, so
+that it has the same bits everywhere. A resumed training needs to remember nothing.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from pipeline.base.words import Choice, Number
 
 Schedule = Callable[[float, int], float]
 
-WARM_UP = 0.2  # the share of a one_cycle that rises
+WARM_UP = 0.2  # the share of the steps in which one_cycle rises
 QUARTER_TURN = 1.5707963267948966
 
 
@@ -20,7 +20,7 @@ def constant() -> Schedule:
 
 
 def linear() -> Schedule:
-    """Down to 0 in a straight line."""
+    """A straight line down to 0."""
     return lambda t, epoch: 1 - t
 
 
@@ -38,8 +38,8 @@ def cosine() -> Schedule:
 
 
 def step(epochs: int, factor: float) -> Schedule:
-    """Times `factor` after every so many epochs."""
-    times, share = 0, 1.0  # of the last call, as an epoch has many steps
+    """Times `factor` after every `epochs` epochs."""
+    times, share = 0, 1.0  # of the last call: an epoch has many steps
 
     def schedule(t: float, epoch: int) -> float:
         nonlocal times, share

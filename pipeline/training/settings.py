@@ -20,13 +20,13 @@ from pipeline.training.schedules import SCHEDULES
 
 WITH_WEIGHTS = ("affine", "conv")
 ONE_BARE = (
-    "end the list with affine without a number (it gets one output a class), and give every earlier affine a number."
+    "end the list with affine without a number (it gets one output per class), and give every earlier affine a number."
 )
 NETS = "layers, as in [affine 50, sigmoid, affine] or [conv 3 3, relu, max_pool 2, affine]"
 
 
 class Words(NamedTuple):
-    """What pydantic has to know of a text that is one of `choices`."""
+    """What pydantic must know about a text that is one of `choices`."""
 
     choices: Mapping[str, Choice]
     about: str
@@ -64,7 +64,7 @@ class Train(Section):
     layers: list[Annotated[str, Words(LAYERS, "a layer")]] = Field(
         min_length=1,
         max_length=100,
-        description="the net, from input to output; the last affine is bare: one output a class",
+        description="the net, from input to output; the last affine is bare: one output per class",
         json_schema_extra={"contains": {"const": "affine"}, "maxContains": 1, "errorMessage": ONE_BARE},
     )
     initializer: Annotated[str, Words(INITIALIZERS, "how the weights start; biases start at 0")]
@@ -85,7 +85,7 @@ class Train(Section):
         },
     )
     average: Annotated[str, Words(AVERAGES, "which weights are kept: the last ones or an average")]
-    batch_size: int = Field(ge=1, le=1_000_000, description="images a step")
+    batch_size: int = Field(ge=1, le=1_000_000, description="images per step")
     sampling: Literal["replacement", "shuffle", "blocks"] = Field(
         description="batches drawn at random, epochs shuffled, or epochs shuffled in blocks, for slow disks"
     )
@@ -115,7 +115,7 @@ class Train(Section):
 
     @model_validator(mode="after")
     def differences_need_digits(self) -> "Train":
-        """In coarser arithmetic the difference of two losses has hardly a correct digit."""
+        """In less precise arithmetic the difference of two losses has hardly a correct digit."""
         if self.gradient != "backprop" and self.arithmetic != "float64":
             raise ValueError(f"gradient {self.gradient} needs arithmetic float64; set train.arithmetic=float64.")
         return self

@@ -1,4 +1,4 @@
-"""Workers that take the steps of one training together, each on its part of every batch, to the same bits.
+"""Workers that take the steps of one training together, each on its part of every batch, with the same bits.
 
 Exact sums and maxima do not depend on the order: see pipeline.nn.exact. Each worker owns a slice of the flat vector. It
 adds up that slice of all gradients, updates the weights there, and sends them to all: ZeRO stage 1, Rajbhandari,
@@ -21,11 +21,11 @@ T = TypeVar("T")
 
 
 class Team(NamedTuple):
-    """One of `size` workers, and what they do together: all call the same functions in the same order.
+    """One of `size` workers, and what the workers do together: all call the same functions in the same order.
 
-    max: of everybody's numbers. sum: an array becomes the sum of everybody's. owned: (array of all weights) -> this
-    worker's part of the sum of everybody's; others still read the array, until `share`, which hands the own part of a
-    vector to all. told: the object that worker 0 has. leave: make sure that nobody waits for this worker any more.
+    max: the largest number of all workers. sum: an array becomes the sum of all workers' arrays. owned: (array of all
+    weights) -> this worker's part of that sum; others read the array until `share`, which gives this worker's part of a
+    vector to all. told: the object of worker 0. leave: make sure that nobody waits for this worker any more.
     """
 
     rank: int
@@ -38,7 +38,7 @@ class Team(NamedTuple):
     leave: Callable[[], None] = lambda: None
 
     def part(self, count: int) -> slice:
-        """The slice of this worker among that many things."""
+        """The slice of `count` things that belongs to this worker."""
         return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
 
 
@@ -55,13 +55,13 @@ class Left(Exception):
 
 
 def threads(size: int) -> list[Team]:
-    """That many workers, threads of this process with the same weights in memory. A single one is ALONE."""
+    """`size` workers: threads of this process with the same weights in memory. A single worker is ALONE."""
     if size == 1:
         return [ALONE]
     post: list[list[SimpleQueue[Any]]] = [[SimpleQueue() for _ in range(size)] for _ in range(size)]
 
     def exchange(rank: int, mine: Any) -> list[Any]:
-        """What all workers have, by rank; none continues before all have come."""
+        """What each worker gives, by rank; no worker continues before all have come."""
         for to in range(size):
             post[rank][to].put(mine)
         return [present(post[other][rank].get()) for other in range(size)]
@@ -80,7 +80,7 @@ def threads(size: int) -> list[Team]:
         return mine
 
     def share(rank: int, vector: Array) -> None:
-        exchange(rank, None)  # it is in the memory of all
+        exchange(rank, None)  # the vector is in the memory of all threads
 
     def leave(rank: int) -> None:
         for to in range(size):
@@ -102,28 +102,28 @@ def threads(size: int) -> list[Team]:
 
 
 def present(message: Any) -> Any:
-    """A message of another worker. Raises Left where that one has left: the next may never have begun."""
+    """A message of another worker. Raises Left where the message says that this worker has left."""
     if message is Left:
         raise Left
     return message
 
 
 def number(x: float) -> float:
-    """`x`, or infinity for NaN, which has no order; neither has a grid."""
+    """`x`, or infinity if `x` is NaN, because NaN has no order; there is no grid for either."""
     return math.inf if math.isnan(x) else x
 
 
 def side_by_side(teams: Sequence[Team], work: Callable[[Team], T]) -> T:
-    """Call work(team) for all workers, each on a thread of its own but the first; return the result of the first.
+    """Call work(team) for all workers, the first one on this thread, the others on new ones; return the first result.
 
-    Raises what the first worker that fails raises; then the others have ended, too.
+    If a worker fails, all others end; then the exception of the first one that failed is raised.
     """
     first, *others = teams
     if not others:
         return work(first)
     failures: list[BaseException] = []
 
-    @np.errstate(over="ignore", invalid="ignore")  # a thread has its own; a diverged net is told in one line
+    @np.errstate(over="ignore", invalid="ignore")  # each thread has its own; divergence is reported in one line
     def worked(team: Team, *before: Callable[[], Any]) -> Any:
         try:
             for begin in before:
@@ -141,7 +141,7 @@ def side_by_side(teams: Sequence[Team], work: Callable[[Team], T]) -> T:
 
 
 class Workers(NamedTuple):
-    """Who trains: `process` is this process among others; `crews` are those of its workers that can take the steps."""
+    """Who trains: `process` is this process among others; each of `crews` is a list of its workers that can train."""
 
     process: Team = ALONE
     crews: Sequence[Sequence[Team]] = ((ALONE,),)

@@ -34,16 +34,16 @@ from pipeline.training.schedules import SCHEDULES
 from pipeline.training.team import ALONE, SOLE, Team, Workers, side_by_side
 
 Labelled = tuple[Array, Array]  # images (N, ...) and class indices (N,)
-DECAYED = 1e-290  # weights of dark pixels come to this; some processors have nothing between 2e-308 and 0
-DISTORTED = 1 << 22  # pixels of images distorted at a time
-TERMS = 1 << 22  # of the losses of steps taken at once
+DECAYED = 1e-290  # weights of dark pixels shrink to this; some processors have no number between 2e-308 and 0
+DISTORTED = 1 << 22  # pixels of the images that are distorted at a time
+TERMS = 1 << 22  # terms of the losses of the steps that are taken at once
 
 
 class Trainer:
     """A net, its data and its settings (the keys of section `train` of params.yaml).
 
     Where the first layer is affine and images are bytes, `order` is the order of the pixels, and of their weights,
-    during the training: see pipeline.fast.pixels. Files have the order of the images. Distorted images have no order:
+    during the training: see pipeline.fast.pixels. Files keep the order of the images. Distorted images have no order:
     too few pixels stay dark.
     """
 
@@ -82,7 +82,7 @@ class Trainer:
     def fit(self, watch: Callable[[History], None], checkpoints: Checkpoints, stopping: Stopping) -> History:
         """Train, from the last checkpoint if there is one; `watch` sees the history grow. `result` has the weights.
 
-        Raises PipelineError where training diverges, Stopped where `stopping` wants it, with a checkpoint written.
+        Raises PipelineError where training diverges. Where `stopping` wants it, saves a checkpoint and raises Stopped.
         """
         process = self.workers.process
         history = self.begin(checkpoints.load(process))
@@ -104,22 +104,22 @@ class Trainer:
                     f"Stopped after iteration {done} of {self.plan.iterations}; run it again to go on from there."
                 )
 
-        most = BLOCK if process.size == 1 else BLOCK // 32  # mpiexec kills soon after its signal
+        most = BLOCK if process.size == 1 else BLOCK // 32  # mpiexec kills a process soon after its signal
         if self.settings["gradient"] != "backprop":
             most = 1  # a step by differences can take minutes
         most = max(min(most, TERMS // self.plan.batch_size), 1)
-        with np.errstate(over="ignore", invalid="ignore"):  # a loss that is no number is told once, in one line
+        with np.errstate(over="ignore", invalid="ignore"):  # a loss that is not a number is reported once, in one line
             return fit(self.plan, self.steps(), self.measure, after, history, most)
 
     @property
     def result(self) -> Array:
-        """The weights (P,) that are kept, in the order of the file; 0 for what decayed where a processor may say 0."""
+        """The weights (P,) that are kept, in the order of the file; a weight that has decayed to almost 0 is 0."""
         weights = self.turned(self.averaged if self.average else self.weights, back=True)
         weights[np.abs(weights) < DECAYED] = 0
         return weights
 
     def classifier(self, about: Mapping[str, Any]) -> Classifier:
-        """The trained net, to be asked; `about` is what its file will say."""
+        """The trained net, ready to answer; `about` is the description in its file."""
         return Classifier(self.ops, self.loss, views(self.result, self.shapes), about)
 
     # steps
@@ -148,7 +148,7 @@ class Trainer:
         return run
 
     def steps_of(self, crew: Sequence[Team]) -> Steps:
-        """The same, by backpropagation, of the workers of a crew."""
+        """The same function, by backpropagation, for the workers of a crew."""
 
         def run(batches: Array, done: int) -> Array:
             rates = [self.rate(done + i) for i in range(len(batches))]
@@ -159,7 +159,7 @@ class Trainer:
 
     def work(self, team: Team, counts: bool, batches: Array, done: int, rates: list[float]) -> Array:
         """Do what one worker does in these steps; return the terms of the losses (m, B, ...) of whole batches."""
-        among = team if batches.shape[1] >= team.size else ALONE  # of fewer images all take all, and worker 0 counts
+        among = team if batches.shape[1] >= team.size else ALONE  # few images: each worker takes all, worker 0 counts
         part, own = among.part(batches.shape[1]), team.part(len(self.weights))
         grads, terms = np.empty_like(self.weights), []
         gradient = of_part(self.ops, self.net, self.loss, self.weights, grads, among.max)
@@ -178,7 +178,7 @@ class Trainer:
         return among.sum(every)
 
     def owned_slots(self, own: slice, counts: bool) -> Slots:
-        """Views of what the optimizer remembers of the own weights. What it counts, one worker of a process counts."""
+        """Views of what the optimizer remembers about this worker's weights. One worker of a process counts steps."""
         found = {}
         for name, slot in self.slots.items():
             of_weights = len(slot) == len(self.weights)
@@ -192,7 +192,7 @@ class Trainer:
         return made_for and self.order is not None and all(self.settings[key] == value for key, value in plain.items())
 
     def images(self, batches: Array, done: int, part: slice = slice(None)) -> Iterator[Array]:
-        """The images (B, k) of a part of each batch; many are distorted at once, as few cost as much."""
+        """The images (B, k) of a part of each batch; many are distorted at once, because a few take as long."""
         images, of_all, batches = self.train[0], batches, batches[:, part]
         if not self.distortion:
             for batch in batches:
@@ -205,11 +205,11 @@ class Trainer:
             yield from self.distortion.render(images[block.reshape(-1)], numbers.reshape(-1)).reshape(*block.shape, -1)
 
     def lit(self, images: Array) -> Array:
-        """Images (n, D) as the net takes them: where it has an order, without pixels dark in all of them."""
+        """Images (n, D) as the net takes them; where pixels have an order, without those dark in all images."""
         return images if self.order is None else lit(images, len(self.order) + 1)
 
     def gradient(self, grads: Array) -> Gradient:
-        """What `gradient` in the settings means, bound to the weights and `grads`."""
+        """The function for `gradient` in the settings, bound to the weights and `grads`."""
         word, numbers = read(self.settings["gradient"], GRADIENTS)
         if word == "numerical" and has_structure(self.net, self.settings["loss"]):
             _, smoothing = read(self.settings["loss"], LOSSES)
@@ -218,18 +218,18 @@ class Trainer:
         return gradient
 
     def rate(self, done: int) -> float:
-        """The learning rate of the next step, after so many."""
+        """The learning rate of the next step, after `done` steps."""
         share = self.schedule(done / self.plan.iterations, done // self.plan.per_epoch)
         return float(self.settings["learning_rate"] * share)
 
     def dark(self, x: Array) -> int:
-        """How many weights, the first in the vector, are those of pixels that `lit` left out of x (n, k)."""
+        """How many weights at the start of the vector belong to pixels that `lit` left out of x (n, k)."""
         return 0 if self.order is None else (len(self.order) + 1 - x.shape[1]) * self.shapes["W1"][1]
 
     def update(
         self, grads: Array, slots: Slots, rate: float, done: int, own: slice = slice(None), dark: int = 0
     ) -> None:
-        """Change weights by their gradient, after so many steps; weights decay as in Loshchilov & Hutter 2019."""
+        """Change weights by their gradient, after `done` steps; weights decay as in Loshchilov & Hutter 2019."""
         weights, first = self.weights[own], dark if self.optimizer.local else 0
         if self.settings["weight_decay"]:
             weights *= 1 - rate * self.settings["weight_decay"]
@@ -257,7 +257,7 @@ class Trainer:
         return float(train), float(held_out)
 
     def seconds(self) -> float:
-        """About how long the gradients of the whole run will take: one is timed, or one of the losses that it needs."""
+        """About how many seconds all gradients of the run will take: one gradient is timed, or one of its losses."""
         indices = np.arange(self.plan.images)[: self.settings["batch_size"]]
         given = next(self.images(indices[None], 0)), self.train[1][indices], self.draw(0)
         numerical = self.settings["gradient"].startswith("numerical")
@@ -279,13 +279,13 @@ class Trainer:
     # state
 
     def turned(self, vector: Array, back: bool = False) -> Array:
-        """A copy of a vector (P,) in the order of the training, or back in that of the file."""
+        """A copy of a vector (P,) in the order of the training, or with `back` in the order of the file."""
         if self.order is None or len(vector) != len(self.weights):
             return vector.copy()
         return reordered(vector, self.shapes["W1"], np.argsort(self.order) if back else self.order)
 
     def state(self, history: History) -> State:
-        """All that the rest of the run depends on: random streams need no more than the iteration."""
+        """All that the rest of the run depends on; random streams need only the iteration."""
         vectors = {"weights": self.weights, "averaged": self.averaged}
         vectors |= {f"slot_{name}": array for name, array in self.slots.items()}
         for vector in vectors.values():
@@ -295,7 +295,7 @@ class Trainer:
         return {name: self.turned(vector, back=True) for name, vector in vectors.items()} | curves
 
     def begin(self, state: State | None) -> History:
-        """Take up a saved state; a fresh history where there is none."""
+        """Continue from a saved state, or begin a new history where there is none."""
         state = state or self.state(History())
         self.weights, self.averaged = (self.turned(state[name]) for name in ("weights", "averaged"))
         self.slots = {name: self.turned(state[f"slot_{name}"]) for name in self.slots}

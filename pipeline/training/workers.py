@@ -1,7 +1,7 @@
 """Who takes the steps of a training: threads of this process, or processes that mpiexec started.
 
-This is not a parameter, because no bit depends on it. $PIPELINE_THREADS is a number of threads. Without it, the faster
-of one thread and several is found by timing: see pipeline.training.pace.
+This is not a parameter, because no bit depends on it. $PIPELINE_THREADS is a number of threads. Without it, a timing
+decides between one thread and several: see pipeline.training.pace.
 """
 
 import os
@@ -37,7 +37,7 @@ def workers(arithmetic: str, batch_size: int) -> Iterator[Workers]:
 
 
 def threads_asked() -> int | None:
-    """What $PIPELINE_THREADS says, if anything. Raises PipelineError where it is no number of threads."""
+    """The number in $PIPELINE_THREADS, if there is one. Raises PipelineError where it is no number of threads."""
     text = os.environ.get(THREADS, "").strip()
     if not text:
         return None
@@ -50,7 +50,7 @@ def require(size: int, found: str, arithmetic: str, batch_size: int) -> None:
     """Raise PipelineError where that many workers would change bits or have no work; `found` says who asks for them."""
     if size > 1 and arithmetic != "exact":
         raise PipelineError(
-            f"{found}, but train.arithmetic is {arithmetic}, whose bits depend on who adds; "
+            f"{found}, but train.arithmetic is {arithmetic}, whose bits depend on the number of workers; "
             "set train.arithmetic=exact, or take one worker."
         )
     if size > batch_size:
