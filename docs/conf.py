@@ -1,6 +1,6 @@
 """The site that `make docs` builds with Sphinx: the pages of the project and the API from its docstrings.
 
-The sources are the Markdown files where they stand, so that one text serves a reader of the repository and of the site.
+The sources are the Markdown files in their places, so that the repository and the site have one text.
 """
 
 import re
@@ -11,7 +11,7 @@ from sphinx.application import Sphinx
 project = "The reproducible MNIST pipeline"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.apidoc"]
 root_doc = "README"
-# without what follows, Sphinx would look through every file of .venv
+# without the next two lines, Sphinx would read every file of .venv
 exclude_patterns = [".*", "build", "data", "examples/digits/data", "pipeline", "tests", "tools"]
 include_patterns = ["*.md", "docs/*.md", "docs/api/*.rst", "examples/digits/README.md"]
 html_theme = "furo"
@@ -47,7 +47,7 @@ def with_contents(app: Sphinx, page: str, source: list[str]) -> None:
 
 
 def escaped(app: Sphinx, kind: str, name: str, found: Any, options: Any, lines: list[str]) -> None:
-    """Docstrings are plain text with `code`: escape what reStructuredText takes for more, and keep indented lines."""
+    """Docstrings are plain text with `code`: escape what reStructuredText takes for markup, and keep indented lines."""
     lines[:] = [re.sub(r"([*|_\\])(?=(?:[^`]*`[^`]*`)*[^`]*$)", r"\\\1", line) for line in lines]
     for i, line in enumerate(lines):
         if line.startswith(" ") or "   " in line:
