@@ -49,7 +49,7 @@ class Browser:
             raise RuntimeError(f"{method} {path}: {json.load(error)['value']['message']}") from None
 
     def open(self, path: Path) -> None:
-        """Show a file; what the log of requests holds is then its own."""
+        """Show a file; the log of requests then holds only its requests."""
         self.ask("POST", "/url", {"url": "about:blank"})
         self.requests()
         self.ask("POST", "/url", {"url": path.resolve().as_uri()})
@@ -59,11 +59,11 @@ class Browser:
         self.ask("POST", f"/element/{self.find(selector)}/value", {"text": str(file.resolve())})
 
     def run(self, script: str, *arguments: object) -> Any:
-        """What `script`, a function's body, returns."""
+        """The value that `script`, the body of a function, returns."""
         return self.ask("POST", "/execute/sync", {"script": script, "args": arguments})
 
     def wait(self, script: str) -> Any:
-        """The first thing that `script` returns which is something, within a minute."""
+        """The first value of `script` that is not empty, within a minute."""
         end = time.monotonic() + 60
         while not (found := self.run(script)) and time.monotonic() < end:
             pass
@@ -84,14 +84,14 @@ class Browser:
         self.act("pointer", pointer, [moves[0], down, *moves[1:], up], parameters={"pointerType": pointer})
 
     def press(self, keys: str, held: str = "") -> None:
-        """Press and release each key, in WebDriver's characters, while those of `held` are down."""
+        """Press and release each key, in WebDriver's characters, while the keys of `held` are down."""
         pressed = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
         down, up = ([{"type": kind, "value": key} for key in held] for kind in ("keyDown", "keyUp"))
         self.act("key", "key", [*down, *pressed, *up])
 
     @contextlib.contextmanager
     def emulating(self, width: int, height: int, scheme: str = "light") -> Iterator[None]:
-        """A window of another size, a phone's if it is narrow, for somebody who prefers the light or the dark."""
+        """A window of another size (a phone if it is narrow), with a light or dark colour scheme."""
         screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self.emulate("setDeviceMetricsOverride", **screen)
         self.emulate("setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])

@@ -1,4 +1,4 @@
-"""The layers with weights as loops over their definition: slow, and exact where the numbers are Python's integers."""
+"""The layers with weights, as loops over their definition: slow, but exact for Python's integers."""
 
 import numpy as np
 

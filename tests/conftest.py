@@ -21,24 +21,24 @@ from serve_folder import serving_folder
 
 from pipeline.datasets.fetch import Patience
 
-# Neither time nor chance decides: `make explore` alone draws at random, and what it finds becomes an @example.
+# Tests do not depend on time or chance: only `make explore` draws at random; its failures become an @example.
 settings.register_profile("check", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("explore", settings.get_profile("check"), derandomize=False, max_examples=300)
 settings.load_profile("check")
 
-# What a person's surroundings may say to the programs that are tested here.
+# Variables of a user's environment that may change the tested programs.
 FOREIGN = "(https?|all|no)_proxy|(requests|curl)_ca_bundle|netrc|pipeline_mirrors|git_(dir|index_file|work_tree)|dvc_.*"
 FOREIGN += "|pipeline_threads|pythonwarnings|mplbackend|columns|.*color.*|github_actions"
 
 
 def pytest_configure() -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets the jobs in its background ignore it
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background of a shell ignore it
     for name in filter(re.compile(FOREIGN, re.IGNORECASE).fullmatch, list(os.environ)):
         del os.environ[name]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """A line for each reason to skip, however many tests it is the reason for."""
+    """Print one line for each reason to skip, for any number of tests."""
     reasons = Counter(report.longrepr[2] for report in terminalreporter.getreports("skipped"))
     for reason, count in reasons.items():
         terminalreporter.write_line(f"{count} {reason.removeprefix('Skipped: ')}")
@@ -68,7 +68,7 @@ def server():
 
 @pytest.fixture
 def unprivileged() -> Iterator[Path]:
-    """A folder of somebody without root's right to do anything anywhere, who runs the test."""
+    """A folder of a user without root's rights; the test runs as this user."""
     if sys.platform == "win32":
         pytest.skip("no file here is kept from its owner by its mode")
     user = os.geteuid()
@@ -95,7 +95,7 @@ def waits():
 
 @pytest.fixture
 def patience(waits):
-    """In time that it sleeps none, and for servers of a busy machine a lot."""
+    """Limits that never sleep, and that give servers on a busy machine much time."""
     return Patience(speed=1e6, sleep=waits.append, dice=lambda: 0.5)
 
 

@@ -4,7 +4,7 @@ import os
 
 
 class Behind:
-    """Stands before a file and does what it does, but for what a subclass does otherwise."""
+    """Stands before a file and does the same as the file, except where a subclass differs."""
 
     def __init__(self, file):
         self.file = file
@@ -20,7 +20,7 @@ class Behind:
 
     @classmethod
     def every(cls, monkeypatch):
-        """Put one before each file that os.fdopen makes."""
+        """Put such an object before each file that os.fdopen makes."""
         fdopen = os.fdopen
         monkeypatch.setattr(os, "fdopen", lambda *args: cls(fdopen(*args)))
 

@@ -1,4 +1,4 @@
-"""A server on loopback that misbehaves as told: each folder of it plays a list of scripts, one a request.
+"""A server on loopback that misbehaves as told: each of its folders plays a list of scripts, one per request.
 
 A script is a sequence of steps: bytes are sent, a number is a pause in seconds, HANG keeps the connection open in
 silence, RESET cuts it with a RST, ENDLESS sends for ever. After the last step the connection is closed.

@@ -1,4 +1,4 @@
-"""The file that the tests of the download fetch, and what every refusal of it has in common."""
+"""The file that the tests of the download fetch, and the checks that all refusals have in common."""
 
 import datetime
 import gzip

@@ -1,4 +1,4 @@
-"""What some tests need and not every machine has."""
+"""Programs and packages that some tests need and some machines lack."""
 
 import os
 from pathlib import Path

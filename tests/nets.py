@@ -1,4 +1,4 @@
-"""Nets that nobody trained, with files that say all that a trained one's says."""
+"""Nets that nobody trained, with files like the files of trained nets."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -58,7 +58,7 @@ def a_net(
     layout: str = "flat",
     normalize: bool = True,
 ) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Weights that have opinions, and what their file says about them."""
+    """Weights that give clear answers, and the description in their file."""
     seen = feature_shape(features, shape)
     net = {"layers": layers, "input_shape": [1, *seen], "classes": 10, "arithmetic": arithmetic, "batch_size": 100}
     data = described(shape) | {
@@ -75,7 +75,7 @@ def a_net(
 
 
 def built(about: Mapping[str, Any], white: int | None = None) -> Net:
-    """The net that a model file describes, for fractions or for bytes of which `white` stands for 1."""
+    """The net that a model file describes, for fractions, or for bytes where `white` stands for 1."""
     net = about["net"]
     return build(net["layers"], tuple(net["input_shape"]), net["classes"], net["batch_size"], white)
 
@@ -113,6 +113,6 @@ def a_file(path: Path, weights: dict[str, Array], about: dict[str, Any], subspac
 
 
 def loaded(path: Path) -> tuple[Mapping[str, Array], Mapping[str, Any]]:
-    """The arrays of a model file, and what it says about them."""
+    """The arrays of a model file, and its description."""
     net = load_model(path)
     return net.weights, net.about

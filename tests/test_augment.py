@@ -1,4 +1,4 @@
-"""Distorted images: the same bytes for ever, whatever the batch, as strong as promised, and taken up by training."""
+"""Distorted images: always the same bytes, for any batch, as strong as promised, and used by training."""
 
 import hashlib
 

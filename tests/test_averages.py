@@ -22,7 +22,9 @@ def test_ema_forgets_the_first_weights_sooner_than_later_ones(dtype):
         assert weights.tolist() == [step] * 3
     assert average.dtype == dtype
     np.testing.assert_allclose(average, expected, rtol=1e-5 if dtype is np.float32 else 1e-13)
-    assert average[0] == pytest.approx(299 - 9, rel=1e-3)  # of weights that grow by 1, share / (1 - share) behind
+    assert average[0] == pytest.approx(
+        299 - 9, rel=1e-3
+    )  # weights grow by 1; the average is share / (1 - share) behind
 
 
 def test_an_average_of_equal_weights_is_those_weights():

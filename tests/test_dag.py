@@ -1,4 +1,4 @@
-"""The map of the code is true: what a stage imports it declares to DVC, and layers import downwards only."""
+"""The map of the code is true: a stage declares to DVC all that it imports, and layers import only downwards."""
 
 import ast
 import functools
@@ -125,7 +125,7 @@ def test_dvc_sees_the_files_that_run_and_none_that_editors_and_file_managers_lea
     shutil.copytree(PACKAGE, code, ignore=shutil.ignore_patterns(*LEFT_BEHIND, "__pycache__"))
     tracked = [file for file in code.rglob("*") if file.is_file()]
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(logging.getLogger("dvc"), "handlers", [])  # they write where an earlier test had its stdout
+    monkeypatch.setattr(logging.getLogger("dvc"), "handlers", [])  # they write to the stdout of an earlier test
     with Repo.init(no_scm=True) as repo:
         shutil.copy(ROOT / ".dvcignore", tmp_path)
         repo.run(name="stage", cmd="true", deps=["pipeline"])
@@ -153,7 +153,7 @@ def test_dvc_notices_a_change_of_any_description_and_of_no_picture(name, tmp_pat
     for path in (description, pictures):
         path.write_text("old")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(logging.getLogger("dvc"), "handlers", [])  # they write where an earlier test had its stdout
+    monkeypatch.setattr(logging.getLogger("dvc"), "handlers", [])  # they write to the stdout of an earlier test
     with Repo.init(no_scm=True) as repo:
         shutil.copy(ROOT / ".dvcignore", tmp_path)
         repo.run(name="stage", cmd="true", deps=[str(project.relative_to(tmp_path) / "datasets")])

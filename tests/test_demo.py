@@ -1,4 +1,4 @@
-"""`make demo` in a fresh clone, on the bundled digits. Only the install is left out: this Python's packages do."""
+"""`make demo` in a fresh clone, on the bundled digits. There is no install: this Python's packages are used."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Each command that the documentation shows is run, and what it states as a result is what was measured."""
+"""Each command in the documentation is run, and each result in it was measured."""
 
 import csv
 import re
@@ -65,7 +65,7 @@ def test_the_commands_of_the_readme_run_in_order(mnist_mirror: str, tmp_path: Pa
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "console")], ids=lambda page: page.name)
 def test_the_commands_of_a_page_run_in_order_on_the_digits(page: Path, tmp_path: Path) -> None:
-    r"""In a console block what follows `$ ` is typed, and goes on after a `\` at the end; the rest is the answer."""
+    r"""In a console block, the text after `$ ` is typed; a `\` at its end continues it; other lines are the answer."""
     clone = with_environment(Clone(tmp_path / "clone"))
     for block in blocks(page, "console"):
         shell(clone, "\n".join(re.findall(r"^\$ ((?:.*\\\n)*.*)$", block, re.MULTILINE)))

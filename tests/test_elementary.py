@@ -1,4 +1,4 @@
-"""exp, log and tanh: how near they are, and that no library's last digits get through."""
+"""exp, log and tanh: how precise they are, and that the last digits of a library never matter."""
 
 import decimal
 import functools
@@ -79,7 +79,7 @@ def test_28_bits_are_the_nearest(name):
 
 
 def asked(name, x):
-    """Those of x for which the formula was asked."""
+    """The numbers of x for which the formula was used."""
     seen = []
 
     def by_hand(x):

@@ -1,4 +1,4 @@
-"""What goes wrong is told in one line on stderr, and nothing in it can do anything to the terminal."""
+"""An error is one line on stderr, and nothing in this line can change the terminal."""
 
 import errno
 import io

@@ -1,4 +1,4 @@
-"""Exact arithmetic: grids, products and sums against fractions and whole numbers, which know no rounding."""
+"""Exact arithmetic: grids, products and sums against fractions and whole numbers, which are never rounded."""
 
 import math
 from fractions import Fraction
@@ -122,7 +122,7 @@ def at_the_bound(rng, bits, shape):
 
 
 def products(text, shape, images, first, is_bytes, fast=False):
-    """Each result of a layer whose operands are as large as can be, in units, and what it is in whole numbers."""
+    """Each result of a layer whose operands are as large as can be, in units, and the same result in whole numbers."""
     word, numbers = read(text, LAYERS)
     at, rng = Place(shape, images, 255.0 if is_bytes else 1.0, is_bytes, first), np.random.default_rng(1)
     layer = LAYERS[word].make(at, *numbers)

@@ -72,7 +72,7 @@ def test_every_layer_has_its_operator():
 
 
 def test_random_stacks_have_every_layer():
-    """So that what is tested with them is tested of every layer."""
+    """So tests with random stacks test every layer."""
     assert {layer.split()[0] for seed in range(STACKS) for layer in a_stack(seed)} == LAYERS.keys()
 
 

@@ -1,4 +1,4 @@
-"""The law: in exact arithmetic every fast way gives the bits of the plain way, in any other all but rounding."""
+"""The law: in exact arithmetic every fast way gives the bits of the plain way; in others only rounding differs."""
 
 from itertools import chain
 
@@ -60,7 +60,7 @@ def drawn(seed, step):
 
 
 def trained(ops, net, images, labels, loss, optimizer, batch, seed, order=None):
-    """Whatever a training of few steps makes: losses, gradients, weights, slots, their average, logits."""
+    """All that a training of few steps makes: losses, gradients, weights, slots, their average, logits."""
     net, shape = (net, (0, 0)) if order is None else (affine_suffix(net), net.shapes["W1"])
     images, rng = images if order is None else arranged(images, order, net.white), np.random.default_rng(seed)
     weights = reordered(rng.normal(0, 0.5, size(net.shapes)).astype(ops.dtype), shape, order)

@@ -57,7 +57,7 @@ def test_fourier_does_not_see_where_a_digit_is():
 def test_the_rounded_waves_are_far_from_a_tie_so_that_every_libm_rounds_them_alike():
     exact = np.cos(2 * np.pi * np.arange(28) / 28) * 2**COSINE_BITS
     distance = np.abs(exact - np.floor(exact) - 0.5)
-    assert distance.min() > 1e-6  # where a libm errs by 1e-12
+    assert distance.min() > 1e-6  # although a libm may be wrong by 1e-12
     assert np.abs(waves(28, np.arange(8))).max() == 2**COSINE_BITS
 
 

@@ -1,4 +1,4 @@
-"""Rows D53 to D71 and D77 to D80 of the fault table: disk, neighbours, and what lies there already."""
+"""Rows D53 to D71 and D77 to D80 of the fault table: the disk, other processes, and files that exist already."""
 
 import contextlib
 import errno
@@ -181,7 +181,7 @@ def test_D65_where_locks_do_nothing_all_is_well_and_nothing_is_swept(error, serv
     assert (folder / FILE.name).read_bytes() == GOOD
 
 
-# D66 to D71: what may lie at the target
+# D66 to D71: things that may lie at the target
 
 
 def test_D66_stale_part_files_are_swept_and_others_are_not(server, folder, patience):
@@ -261,7 +261,7 @@ def test_D71_a_link_to_the_right_bytes_is_kept(folder, tmp_path, patience):
     assert fetch(FILE, folder, [], patience) == "kept"
 
 
-# D77 to D80: what is there already, clocks, permissions
+# D77 to D80: files that exist already, clocks, permissions
 
 
 def test_D77_offline_with_good_files_opens_no_socket(tmp_path):

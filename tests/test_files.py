@@ -79,7 +79,7 @@ OPTIONAL = {
 
 @pytest.mark.parametrize(("call", "code"), [(call, code) for call, codes in OPTIONAL.items() for code in codes])
 def test_what_a_file_system_does_not_support_is_done_without_and_said_once(call, code, path, monkeypatch, capsys):
-    """As CIFS, vboxsf, NFS and Lustre answer; some count the links of a file as 0, too."""
+    """CIFS, vboxsf, NFS and Lustre answer so; some also count the links of a file as 0."""
 
     def fail(*_args, **_kwargs):
         raise OSError(code, os.strerror(code))
@@ -259,7 +259,7 @@ def test_the_temporary_file_of_a_live_writer_is_not_swept(path):
 
 
 def test_where_locks_are_forbidden_a_file_is_written_and_a_folder_named(path, monkeypatch):
-    """SELinux answers EACCES, which is how some systems say that another has the lock."""
+    """SELinux answers EACCES; some systems answer the same if another process has the lock."""
     monkeypatch.setattr(fcntl, "flock", raising(PermissionError(errno.EACCES, "Permission denied")))
     write_bytes(path, b"new")
     assert contents(path.parent) == {"file": b"new"}
@@ -333,7 +333,7 @@ def test_the_mode_of_a_lock_heeds_the_umask(mask, mode, tmp_path):
 
 
 def test_git_ignores_half_written_files(tmp_path):
-    """Those of `replacing`, and those that DVC leaves when its disk is full."""
+    """The temporary files of `replacing`, and the files that DVC leaves when its disk is full."""
     shutil.copy(ROOT / ".gitignore", tmp_path)
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     names = ["data/raw/.train-images-idx3-ubyte.gz.k2xw8_a1.part", "data/raw/.Yk6XvUJcWq7hLs3ZbTn9Rd.tmp"]
@@ -382,7 +382,7 @@ def test_E6_killed_between_two_renames_nothing_vouches_for_the_mixture(tmp_path,
 
 
 def test_C24_where_seeking_fails_no_other_kind_of_zip_is_written(path, monkeypatch):
-    """Zipfile would go on with sizes after each member: as sound, but other bytes."""
+    """Zipfile would write sizes after each member: this is sound, too, but has other bytes."""
     write_npz(path, ARRAYS)
     before = path.read_bytes()
 

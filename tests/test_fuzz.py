@@ -1,4 +1,4 @@
-"""What the fuzzer has found is fed again, and a sample of what it tries."""
+"""The inputs that the fuzzer has found are fed again, and a sample of its inputs."""
 
 import random
 import subprocess

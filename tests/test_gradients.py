@@ -79,7 +79,7 @@ def test_backpropagation_is_the_complex_step_in_any_net(point, loss):
 @given(points(SMOOTH))
 @settings(max_examples=60, deadline=None)
 def test_exact_arithmetic_is_near_float64(point):
-    """Each operand is off by half a step, 2**-(bits + 1) of its largest; layers behind make more of it."""
+    """Each operand is off by half a step, 2**-(bits + 1) of its largest; later layers enlarge this."""
     net, *at = point
     mine, exact = (
         gradient_of(backprop, net, cross_entropy(0.1), *at, ops=ARITHMETICS[name]) for name in ("float64", "exact")

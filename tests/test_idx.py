@@ -121,7 +121,7 @@ def test_C14_every_truncation_is_refused(length):
 def test_every_bit_flipped_in_the_header_is_refused(byte):
     for bit in range(8):
         if (byte, bit) == (2, 0):
-            continue  # makes it int8, an array as sound
+            continue  # the type becomes int8, which is also sound
         refusal(GOOD[:byte] + bytes([GOOD[byte] ^ 1 << bit]) + GOOD[byte + 1 :])
 
 
@@ -334,7 +334,7 @@ def test_C2_C3_damage_is_located_to_the_block(tmp_path, monkeypatch):
 
 
 def test_every_bit_flipped_in_a_gzip_file_is_refused_or_harmless(tmp_path):
-    """Time and operating system in the gzip header may be anything, and so may the bits that fill the last byte."""
+    """Time and operating system in the gzip header may be anything, and also the bits that fill the last byte."""
     path = tmp_path / "images.gz"
     for byte in range(len(PACKED)):
         for bit in range(8):
@@ -367,7 +367,7 @@ def test_C7_a_bomb_that_keeps_its_promise_costs_no_memory_by_rows(tmp_path):
 
 @pytest.mark.parametrize("name", ["images", "images.gz"])
 def test_C7_a_header_that_promises_too_much_is_refused_before_the_body_is_read(name, tmp_path):
-    """Of a gzip file no more than deflate can make of its bytes is believed; any other is read as far as it goes."""
+    """A gzip file may promise no more than deflate can make of its bytes; any other file is read to its end."""
     content = header(8, 1 << 31) + bytes(100)
     if name.endswith(".gz"):
         packed = gzip.compress(content, mtime=0)

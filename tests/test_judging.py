@@ -1,4 +1,4 @@
-"""How answers are judged: what is like no training image is refused, and probabilities are calibrated."""
+"""How answers are judged: an image that is like no training image is refused, and probabilities are calibrated."""
 
 import numpy as np
 import pytest

@@ -22,7 +22,7 @@ def a_layer(text, shape, **at):
 
 
 def an_input(layer, shape, seed=1, dtype=np.float64):
-    """Two images, the layer's weights, and what it draws."""
+    """Two images, the layer's weights, and its random numbers."""
     rng = np.random.default_rng(seed)
     w = {name: rng.normal(size=size).astype(dtype) for name, size in layer.weights.items()}
     drawn = {"random": rng.integers(0, 2**16, (2, np.prod(shape))).astype(np.uint16)} if layer.random else {}
@@ -109,7 +109,7 @@ def test_derivatives_are_those_of_a_complex_step_in_a_random_direction(text):
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
 @pytest.mark.parametrize("text", EXAMPLES)
 def test_a_layer_keeps_its_promises(text, arithmetic):
-    """Shapes, one dtype, a bound, inputs left alone; no derivative by the input where nobody asks for it."""
+    """Shapes, one dtype, a bound, inputs left alone; no derivative by the input where it is not needed."""
     ops, shape = ARITHMETICS[arithmetic], (2, 7, 6)
     layer = a_layer(text, shape, bound=4.0, batch=2, first=True)
     x, w, drawn = an_input(layer, shape, dtype=ops.dtype)

@@ -1,4 +1,4 @@
-"""Processes that mpiexec started train to the bits of one, and end together."""
+"""Processes that mpiexec started give the bits of a single process, and end together."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ ROOT_MAY = {f"{name}_ALLOW_RUN_AS_ROOT{more}": "1" for name in ("OMPI", "PRTE") 
 
 
 def start(*arguments: str, size: int = 2, folder: Path | None = None) -> subprocess.Popen:
-    """That many processes of Python."""
+    """Start `size` processes of Python."""
     need(MPIEXEC and find_spec("mpi4py"), "training under MPI: make extras installs mpi4py and mpiexec")
     command = [MPIEXEC, "--map-by", ":OVERSUBSCRIBE", "-n", str(size), sys.executable, "-u", *arguments]
     pipe = subprocess.PIPE
@@ -74,7 +74,7 @@ def test_what_all_of_them_find_wrong_is_told_once(copy, setting, message):
 
 @pytest.mark.slow
 def test_what_one_of_them_finds_wrong_ends_all(copy):
-    """The files of process 1 are others than those of process 0."""
+    """Process 1 has other files than process 0."""
     (copy / "other").mkdir()
     shutil.copytree(copy / "data/processed", copy / "other/data/processed")
     params = (copy / "params.yaml").read_text("utf-8")
@@ -101,7 +101,7 @@ def test_a_signal_that_mpiexec_passes_on_saves_a_checkpoint(copy):
 
 
 def is_running(rank: str) -> bool:
-    """Whether there is such a process; one that only its parent still has to hear of has no command."""
+    """Whether there is such a process; a process that has ended, but is not yet collected, has no command."""
     try:
         return bool(Path(f"/proc/{rank}/cmdline").read_bytes())
     except OSError:

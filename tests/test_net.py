@@ -1,4 +1,4 @@
-"""Nets: what a list of layers is built of, what does not fit, and what a new layer takes."""
+"""Nets: how a list of layers is built, which lists do not fit, and what a new layer needs."""
 
 import re
 import textwrap

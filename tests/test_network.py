@@ -17,7 +17,7 @@ from pipeline.datasets.transport import shown
 
 @pytest.fixture
 def dead():
-    """The address of a port that refuses, and that nobody else is given meanwhile."""
+    """The address of a port that refuses; nobody else gets this port meanwhile."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"
@@ -220,7 +220,7 @@ def test_D75_a_password_in_the_url_goes_to_that_host_alone_and_is_not_printed(se
         assert not any("authorization" in request.lower() for request in elsewhere.requests)
 
 
-# where a secret may stand in what somebody writes: {} is the secret
+# places of a secret in a text that a user writes: {} is the secret
 WRITTEN = [
     "user:{}@h/x/",
     "http:/user:{}@h/",
@@ -263,7 +263,7 @@ BETWEEN = ["", *"/?#@ :%\\;&=[]^\t\x1bü", "//", "%40", "%2F", "@h/", " http:"]
 
 @pytest.mark.parametrize("written", WRITTEN)
 def test_D75_no_message_shows_what_may_be_a_password_or_a_token(written, folder, patience, monkeypatch):
-    """Digits, because they might be a port; cut in two by whatever may end a part of a URL."""
+    """The secrets are digits, because digits might be a port; characters that may end a part of a URL cut them."""
     monkeypatch.setattr(socket, "getaddrinfo", raising(socket.gaierror(socket.EAI_NONAME, "unknown name")))
     patience = patience._replace(tries=1)
     for between in BETWEEN:

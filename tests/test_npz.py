@@ -1,4 +1,4 @@
-"""The .npz container: what is written, NumPy reads; what is not exactly that is refused before it can do harm."""
+"""The .npz container: NumPy reads what is written; any other file is refused before it can do harm."""
 
 import io
 import struct
@@ -43,7 +43,7 @@ def path(tmp_path):
 
 
 def npy(array, **fields):
-    """`array` as .npy, with another header where told so."""
+    """`array` as .npy, with another header if `fields` are given."""
     described = np.lib.format.header_data_from_array_1_0(array) | fields
     stream = io.BytesIO()
     np.lib.format.write_array_header_1_0(stream, described)

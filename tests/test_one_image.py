@@ -1,4 +1,4 @@
-"""Steps on one image are those of backprop and sgd: the same bits in exact arithmetic, else but for rounding."""
+"""Steps on one image are those of backprop and sgd: the same bits in exact arithmetic, else equal up to rounding."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The pad in the report, in a real browser: it answers as Python does, soon, to mouse, finger, keys and files."""
+"""The pad in the report, in a real browser: it gives the answers of Python, fast, to mouse, finger, keys and files."""
 
 import base64
 import io
@@ -57,7 +57,7 @@ def report(folder: Path, names: Sequence[str] = "0123456789", **net) -> tuple[Pa
 
 
 def draw(browser: Browser, digit: int, shape: int = 0, pen: int = 20, size: int = 210) -> None:
-    """Put a digit on the pad by its canvas, which is quicker than by hand."""
+    """Draw a digit on the canvas of the pad directly, which is quicker than with the mouse."""
     ways = [
         (140 + size * np.array(way)).tolist()
         for way in strokes(SHAPES[digit][shape], HAND, np.random.default_rng(digit))
@@ -78,7 +78,7 @@ def draw(browser: Browser, digit: int, shape: int = 0, pen: int = 20, size: int 
 
 
 def drawn(browser: Browser) -> Image.Image:
-    """What is on the pad, as a person would save it: black on white."""
+    """The drawing on the pad as a picture file: black on white."""
     url = browser.run('return document.getElementById("canvas").toDataURL("image/png")')
     with Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))) as image:
         return Image.fromarray(255 - np.asarray(image)[..., 3])
@@ -225,7 +225,7 @@ def test_it_answers_as_one_draws(browser, tmp_path, pointer):
 @pytest.mark.parametrize("layers", [TEXTBOOK, LENET, DEEP])
 def test_the_first_answer_comes_within_50_milliseconds_of_the_stroke(browser, tmp_path, layers):
     html, _ = report(tmp_path, layers=layers)
-    for _ in range(30):  # another process may have the machine meanwhile: the best counts
+    for _ in range(30):  # another process may use the machine meanwhile: the best time counts
         browser.open(html)
         browser.drag("#canvas", [(-40, -80), (40, 0), (-40, 80)])
         milliseconds = browser.run("return pad.milliseconds")
@@ -313,7 +313,7 @@ def test_strokes_clearing_and_pictures_are_taken_back(browser, tmp_path):
     browser.run("document.getElementById('clear').click()")
     assert seen[0] is None
     assert seen[1] != seen[2]
-    for step, expected in enumerate([*reversed(seen), None]):  # one more than there is to take back
+    for step, expected in enumerate([*reversed(seen), None]):  # one more than there are strokes to undo
         if step:
             browser.press("z", held="\ue009")  # the control key
         else:

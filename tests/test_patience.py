@@ -1,4 +1,4 @@
-"""Waiting in time: for items that come, that end, that fail and that never come."""
+"""Waiting with a deadline: for items that come, that end, that fail and that never come."""
 
 import itertools
 import threading

@@ -1,4 +1,4 @@
-"""Anyone's picture becomes what the data set would have made of it, however it was drawn; what is none is refused."""
+"""Anyone's picture becomes an image as in the data set, however it was drawn; a file that is no picture is refused."""
 
 import contextlib
 import io
@@ -210,7 +210,7 @@ def test_a_large_picture_is_worked_on_small():
 
 
 def test_a_digit_of_the_data_set_comes_out_as_it_went_in():
-    """Framing is idempotent but for the resampling: enlarged eight times, EXPECTED becomes itself again."""
+    """Framing is idempotent, except for the resampling: enlarged eight times, EXPECTED becomes itself again."""
     enlarged = Image.fromarray(255 - EXPECTED).resize((224, 224), Image.Resampling.BICUBIC)
     assert alike(seen(enlarged), EXPECTED) > 0.98
 
@@ -259,7 +259,7 @@ def test_damage_is_refused_in_one_line_or_survived(data):
 
 
 def claiming(columns: int, rows: int) -> bytes:
-    """A PNG that says it has so many pixels."""
+    """A PNG that claims `columns` x `rows` pixels."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -320,7 +320,7 @@ def test_blots_are_the_connected_parts(seed, share):
 
 
 def test_ink_of_a_clean_drawing_is_its_coverage_to_the_last_bit():
-    """So that the pad in the report, which knows its own ink, and this module work on the same numbers."""
+    """The pad in the report knows its own ink; so it and this module work on the same numbers."""
     levels = np.round(drawn() * 255) / 255
     levels[levels < 0] = 0
     page = Image.fromarray((255 - levels * 255).astype(np.uint8))
@@ -332,7 +332,7 @@ def test_ink_of_a_clean_drawing_is_its_coverage_to_the_last_bit():
 
 @pytest.mark.parametrize(("scene", "covered"), [(name, digit) for name in SCENES for digit in (0, 2)])
 def test_what_a_digit_lies_on_is_no_ink(scene, covered):
-    """In a frame, beside a bar, on a card, a desk or a plot: what the net sees is the digit alone."""
+    """In a frame, beside a bar, on a card, a desk or a plot: the net sees only the digit."""
     page = np.pad(coverage(SHAPES[covered][0], PEN, np.random.default_rng(4)), 12)
     found = seen(SCENES[scene](page, np.random.default_rng(5)))
     assert alike(found, seen(picture(page))) > 0.65
@@ -376,7 +376,7 @@ def test_a_bar_or_a_bay_of_a_digit_is_no_sheet(scale):
 
 @pytest.mark.parametrize(("side", "told"), [(24, "288 marks, more than 100"), (60, "1800 marks, more than 500")])
 def test_a_page_of_marks_is_refused(side, told):
-    """However many they are: their number is known before every two of them are compared."""
+    """The number of marks is known before every two of them are compared."""
     marks = np.kron(np.indices((side, side)).sum(0) % 2 == 0, np.pad(np.ones((4, 2)), 3))
     with pytest.raises(PipelineError, match=rf"^x holds {told}; cut out one number"):
         alone(encoded(picture(marks)))

@@ -1,4 +1,4 @@
-"""No dvc.lock vouches for code, parameters or inputs other than those that made the outputs."""
+"""A dvc.lock names exactly the code, parameters and inputs that made the outputs."""
 
 import os
 import re
@@ -79,7 +79,7 @@ def test_what_changes_under_a_stage_of_dvc_is_an_error(world: World, said: str, 
 def test_what_the_stage_does_not_use_may_change(world: World) -> None:
     basis = world.begin()
     (world.package / "other.py").write_text("new")
-    (world.package / "report/page.py").write_text("old")  # the same again, with another time
+    (world.package / "report/page.py").write_text("old")  # the same content with another time
     with basis.unaltered():
         pass
 
@@ -191,7 +191,7 @@ def test_the_parameters_of_another_stage_may_be_edited_meanwhile(copy: Path) -> 
 
 @pytest.mark.slow
 def test_dvc_locks_no_edit_that_was_made_while_a_stage_ran(tmp_path: Path) -> None:
-    """The edit is made by the clone's own code, so that this is what runs, although other code is installed."""
+    """The clone's own code makes the edit: this shows that it runs, although other code is installed."""
     clone = Clone(tmp_path / "clone", PIPELINE_MIRRORS="")
     clone.environment["PYTHONPATH"] = str(ROOT)
     saving, lock = clone.folder / "pipeline/training/saving.py", f"{DIGITS}/dvc.lock"

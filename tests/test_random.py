@@ -1,4 +1,4 @@
-"""Random streams: the same numbers for ever and everywhere, independent of one another, distributed as they say."""
+"""Random streams: everywhere the same numbers, independent of one another, with the promised distribution."""
 
 import hashlib
 import math

@@ -19,7 +19,7 @@ PARAMS = ROOT / "params.yaml"
 
 
 def load(path, overrides, section):
-    """A section with those of the overrides that are for it."""
+    """A section with the overrides that are for it."""
     return load_params(path, [one for one in overrides if one.startswith(f"{section.__name__.lower()}.")], section)
 
 

@@ -1,4 +1,4 @@
-"""The registry: complete, well-formed, and true of the files that are bundled."""
+"""The registry: complete, well-formed, and right about the bundled files."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""One hash of a training run, whatever the machine: BLAS kernels, threads, SIMD, and all that should not matter."""
+"""One hash of a training run, on every machine: BLAS kernels, threads, SIMD, and all else that must not matter."""
 
 import os
 import platform
@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import short_run
 
-# Of tools/short_run.py in exact arithmetic. Change them only with a change that is meant to change numbers, after
-# tools/other_machines.sh has shown that the new ones are the same everywhere too.
+# Hashes of tools/short_run.py in exact arithmetic. Change them only if numbers are meant to change, and after
+# tools/other_machines.sh has shown that the new hashes are the same everywhere, too.
 GOLDEN = {
     "sigmoid": "7400e65b122df102",
     "tanh": "93dea5fcc9e358aa",
@@ -32,7 +32,7 @@ SIMD = CONFIGURATION["SIMD Extensions"]["found"]
 
 
 def kernels() -> list[str]:
-    """Processors for which OpenBLAS has kernels of their own that this one can run."""
+    """Processors for which OpenBLAS has special kernels that this processor can run."""
     cpu_info = Path("/proc/cpuinfo")
     flags = cpu_info.read_text().split() if cpu_info.exists() else []
     needs = {"Nehalem": "sse4_2", "Sandybridge": "avx", "Haswell": "avx2", "SkylakeX": "avx512f"}

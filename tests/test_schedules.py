@@ -48,14 +48,12 @@ def test_one_cycle_rises_from_a_tenth_in_a_fifth_of_the_steps():
 def test_step_multiplies_once_after_so_many_epochs():
     schedule, share = made(SCHEDULES, "step 3 0.7"), 1.0
     for epoch in range(60):
-        share *= (
-            0.7 if epoch and epoch % 3 == 0 else 1
-        )  # a product, whose bits IEEE 754 fixes; those of a power it does not
+        share *= 0.7 if epoch and epoch % 3 == 0 else 1  # a product: IEEE 754 fixes the bits of products, not of powers
         assert schedule(0.5, epoch) == share
     assert [schedule(0.5, epoch) for epoch in (6, 2, 3)] == [0.7 * 0.7, 1.0, 0.7]
 
 
 def test_a_step_late_in_a_training_costs_no_more_than_an_early_one():
-    """A million calls that each multiplied all over again would take days."""
+    """A million calls would take days if each multiplied from the start."""
     schedule = made(SCHEDULES, "step 1 1")
     assert {schedule(0.5, epoch) for epoch in range(1_000_000)} == {1.0}

@@ -1,4 +1,4 @@
-"""What a whole stage does about its surroundings: memory, disk, signals, terminal, other data, damaged models."""
+"""A whole stage under faults of its environment: memory, disk, signals, terminal, other data, damaged models."""
 
 import fcntl
 import json
@@ -36,7 +36,7 @@ def limited(folder: Path, stage: str, *overrides: str, limit: int, bound: int) -
         cwd=folder,
         capture_output=True,
         text=True,
-        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # which take address space, each
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # each thread takes address space
         preexec_fn=lambda: resource.setrlimit(limit, (bound, bound)),
     )
     assert done.returncode == 1
@@ -139,7 +139,7 @@ def test_T17_on_a_terminal_of_one_column_the_model_is_the_same(copy: Path, envir
         try:
             while block := os.read(ours, 4096):
                 shown += block
-        except OSError:  # EIO: nobody writes to it any more
+        except OSError:  # EIO: all writers have closed it
             pass
         os.close(ours)
     assert (training.returncode, b"Traceback" in shown) == (0, False)
@@ -147,7 +147,7 @@ def test_T17_on_a_terminal_of_one_column_the_model_is_the_same(copy: Path, envir
 
 
 def changed_model(copy: Path, **arrays: np.ndarray) -> None:
-    """With a description that vouches for the new arrays."""
+    """Its description has the hash of the new arrays."""
     arrays = read_npz(copy / MODEL) | arrays
     about = json.loads(str(arrays.pop("about")))
     about["sha256"] = arrays_digest({name: array for name, array in arrays.items() if name not in ("means", "axes")})
@@ -181,7 +181,7 @@ def test_E2_a_model_of_other_arrays_is_refused(copy: Path, name: str, array: np.
 def test_E5_pictures_need_no_display_home_or_sensible_settings(copy: Path, backend: str) -> None:
     before = {path.name: path.read_bytes() for path in (copy / "data/evaluation").iterdir()}
     (copy / "matplotlibrc").write_text("figure.facecolor: red\nfont.size: 30\n")
-    no_fonts = {"PATH": "/nonexistent"}  # where fc-list would be, which knows the system's
+    no_fonts = {"PATH": "/nonexistent"}  # without fc-list, which knows the fonts of the system
     ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     bare = {"HOME": "/nonexistent", "MPLCONFIGDIR": "/proc/nonexistent", "MPLBACKEND": backend}
     environment = no_fonts | ascii_only | bare

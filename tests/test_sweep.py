@@ -1,4 +1,4 @@
-"""A sweep is many DVC experiments: all of them are recorded, whatever dies, with the bits of a training by hand."""
+"""A sweep is many DVC experiments: all are recorded, even if processes die, with the bits of a training by hand."""
 
 import contextlib
 import hashlib
@@ -180,7 +180,7 @@ def test_a_trial_that_starts_again_has_its_checkpoints_and_nothing_else_of_the_k
 
 
 class Cluster:
-    """A Dask client that runs functions here; its worker dies at the call of that number."""
+    """A Dask client that runs functions here; its worker dies at call number `dies`."""
 
     def __init__(self, dies: int) -> None:
         self.calls, self.dies = 0, dies
@@ -261,7 +261,7 @@ class Swept(NamedTuple):
         )
 
     def sha256(self, experiment: str) -> str:
-        """Of the weights that DVC has of an experiment."""
+        """The SHA-256 of the weights of an experiment."""
         out = self.started.with_name("weights.npz")
         self.clone.output("dvc", "get", ".", WEIGHTS, "--rev", experiment, "--force", "--out", str(out))
         return sha256(out)
@@ -275,7 +275,7 @@ class Swept(NamedTuple):
 
 
 def processes(folder: Path, word: str = "") -> list["psutil.Process"]:
-    """Those that work in a folder, and whose command has that word."""
+    """The processes that work in a folder and have that word in their command."""
     import psutil
 
     found = []
@@ -287,12 +287,12 @@ def processes(folder: Path, word: str = "") -> list["psutil.Process"]:
 
 
 def trials(told: str, what: str) -> list[str]:
-    """The names of those that ended so."""
+    """The names of the trials that ended in this way."""
     return re.findall(rf"^\d+ of \d+  (\S+)  .*  {what}", told, re.MULTILINE)
 
 
 def wait_for(condition: Callable[[], Any]) -> Any:
-    """What a condition has become, once it is true."""
+    """The value of a condition as soon as it is true."""
     for _ in range(6000):
         if found := condition():
             return found
@@ -367,7 +367,7 @@ def test_a_sweep_whose_driver_was_killed_leaves_no_process_and_goes_on(swept: Sw
 
 @pytest.fixture
 def cluster(swept: Swept) -> Iterator[tuple[str, dict[str, str]]]:
-    """The address of a cluster with TLS that shares no folder with the clone, and what its clients have to be told."""
+    """The address of a cluster with TLS that shares no folder with the clone, and its clients' settings."""
     from distributed import Security
 
     folder = swept.started.parent / "elsewhere"

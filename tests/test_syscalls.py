@@ -1,4 +1,4 @@
-"""A sample of what tools/chaos.py does in full: faults at calls of every stage, and dvc repro killed."""
+"""A sample of the work of tools/chaos.py: faults at calls of every stage, and dvc repro killed."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ import repro_kills
 import syscalls
 from needs import need
 
-EVERY = 47  # calls; a prime, so that no kind of call is always passed over
+EVERY = 47  # one call in so many; a prime, so that no kind of call is always left out
 
 pytestmark = [
     pytest.mark.slow,

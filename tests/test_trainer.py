@@ -191,7 +191,7 @@ def test_an_output_that_cannot_be_written_stops_training_with_a_checkpoint(
 
 
 def test_a_terminal_shows_a_bar_while_the_untrained_net_is_measured(tmp_path, monkeypatch):
-    """With many images this takes long: nobody should have to guess whether the training hangs."""
+    """With many images this takes long. Without the bar, a user must guess whether the training hangs."""
     terminal = io.StringIO()
     monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
     monkeypatch.setattr(sys, "stderr", terminal)
@@ -272,7 +272,7 @@ def test_images_that_stay_in_their_file_give_the_bits_of_those_in_memory(tmp_pat
 @pytest.mark.parametrize("sampling", ["replacement", "shuffle", "blocks"])
 @pytest.mark.parametrize("images", [BYTES, FRACTIONS], ids=["bytes", "255ths"])
 def test_the_memory_of_a_training_does_not_grow_with_the_images(tmp_path, monkeypatch, sampling, images):
-    """Beside the file: labels alone, and neither pixels nor the order of an epoch."""
+    """Only labels are in memory, no pixels, and no order of an epoch."""
     monkeypatch.setattr("pipeline.nn.images.HELD", 1 << 16)
     monkeypatch.setattr("pipeline.nn.random.PART", 1000)
     monkeypatch.setattr("pipeline.nn.random.MOST_PARTS", 1000)

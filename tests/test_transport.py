@@ -1,4 +1,4 @@
-"""Rows D10 to D52 of the fault table: whatever a mirror replies, the right bytes or none, and then the next mirror."""
+"""Rows D10 to D52 of the fault table: any reply of a mirror gives the right bytes, or none and the next mirror."""
 
 import datetime
 import gc
@@ -16,7 +16,7 @@ from pipeline.datasets.fetch import PATIENCE, Patience, fetch
 
 OTHER = gzip.compress(bytes(len(GOOD) - 23), compresslevel=0, mtime=0)  # of the size expected: 23 bytes hold the rest
 
-# id: what the mirror plays, how often it is asked before the next one is, and what is said of it
+# id: what the mirror plays, how often it is asked before the next one, and the message about it
 AGAIN = PATIENCE.tries
 REPLIES = {
     "D10-403": (reply(HTML, 403), 1, "HTTP 403 Forbidden"),
@@ -73,7 +73,7 @@ REPLIES = {
 }
 
 
-# what is not waited for long, by what is said of it
+# replies that nobody waits for long, by their message
 LIMITS = {"timed out": {"read": 0.5, "tries": 2}, "out of time": {"start": 0.5}}
 
 
@@ -93,7 +93,7 @@ def test_a_bad_reply_is_refused_and_the_next_mirror_asked(script, asked, reason,
     assert fetch(FILE, folder, [bad, good], patience._replace(tries=1)) == f"{good}/{FILE.name}"
     assert (folder / FILE.name).read_bytes() == GOOD
     assert names(folder) == [FILE.name]
-    gc.collect()  # so that the warning ignored here comes here
+    gc.collect()  # so that the ignored warning comes in this test
 
 
 @pytest.mark.parametrize(

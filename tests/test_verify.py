@@ -1,4 +1,4 @@
-"""`make verify` makes everything anew, whatever caches there are, and names what differs from the committed lock."""
+"""`make verify` makes everything again, with any caches, and names what differs from the committed lock."""
 
 import subprocess
 from pathlib import Path
@@ -57,7 +57,7 @@ def test_an_experiment_is_found_by_its_name_and_with_the_pipeline_that_it_ran(
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Clone:
-    """With a cache that all of the user's projects share, where everything is already."""
+    """A clone with a cache that all projects of the user share; everything is in it already."""
     clone = Clone(tmp_path / "clone", PIPELINE_MIRRORS="")
     clone.output("dvc", "config", "--global", "cache.dir", str(tmp_path / "shared"))
     clone.output("dvc", "repro", "--quiet", DIGITS)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from by_hand import ROOT
 
-# the package of the wheel rather than that of the repository; an import of DVC fails as where it is not installed
+# the package of the wheel, not of the repository; an import of DVC fails, as if it were not installed
 AWAY = """
 import sys
 sys.modules["dvc"] = None
@@ -22,7 +22,7 @@ main()
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What pip would install, built of a copy: a build leaves files beside the code."""
+    """The files that pip would install, built from a copy, because a build leaves files beside the code."""
     folder = tmp_path_factory.mktemp("wheel")
     tree = folder / "tree"
     names = ["pipeline", "examples", "params.yaml", "setup.py", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"]

@@ -1,4 +1,4 @@
-"""A word and its numbers: what is taken, what is refused and how, and a pattern that agrees."""
+"""A word and its numbers: texts that are taken, texts that are refused and how, and a pattern that agrees."""
 
 import re
 
@@ -141,7 +141,7 @@ texts = st.text(max_size=30) | st.tuples(
 @given(texts)
 @example("conv " + "9" * 5000 + " 1")
 def test_any_text_is_read_or_refused_and_the_pattern_agrees_but_for_ranges(text):
-    """A pattern cannot say 'at most 1000'; it has one space between the parts, where `read` takes any."""
+    """A pattern cannot say 'at most 1000'; it has one space between the parts, but `read` takes any number."""
     spaced = " ".join(text.split())
     said = ""
     try:

@@ -1,4 +1,4 @@
-"""Times of a training step beside other libraries', and how cost grows: docs/bench.csv and docs/bench.png.
+"""Times of a training step, beside the times of other libraries, and how cost grows: docs/bench.csv and docs/bench.png.
 
 Every contender takes the same steps on the same images, batches, first weights and dtype (the tutorials' own excepted,
 which are float64 by their making), and must arrive at the same weights. All run in turn on one processor, shot by

@@ -1,4 +1,4 @@
-"""The four stages by hand, in a folder that is not the project's."""
+"""The four stages by hand, in a folder outside the project."""
 
 import hashlib
 import shutil
@@ -21,7 +21,7 @@ OUTPUTS = (
 
 
 def command(stage: str, *overrides: str) -> list[str]:
-    """A stage with those of the overrides that are for it."""
+    """A stage with the overrides that are for it."""
     its = [override for override in overrides if override.partition(".")[0] in (stage, override)]
     return [sys.executable, "-m", f"pipeline.{stage}", *(part for override in its for part in ("-S", override))]
 
@@ -49,7 +49,7 @@ typer.run(train.main)
 
 
 def struck(folder: Path, number: int, override: str, lines: int = 1, every: int = 30, **how: Any) -> tuple[int, str]:
-    """Exit code and last words of a training that gets a signal at that line of what it prints."""
+    """Exit code and last words of a training that gets a signal when it has printed `lines` lines."""
     arguments = [number, lines, every, "-S", override]
     line = [sys.executable, "-c", STRUCK, *map(str, arguments)]
     done = subprocess.run(line, cwd=folder, capture_output=True, text=True, **how)

@@ -1,4 +1,4 @@
-"""Make everything fail that can be made to fail, and count what is wrong afterwards: it should be nothing.
+"""Make every call fail, one at a time, and count what is wrong afterwards: nothing should be wrong.
 
 python tools/chaos.py                  every call of every stage, 50 times dvc repro; half an hour
 python tools/chaos.py --every 20 --kills 4       a sample of both; a minute or two
@@ -56,7 +56,7 @@ def row(cells: Sequence[object]) -> str:
 
 
 def fast_folder() -> str | None:
-    """Where fsync costs nothing, if there is such a place; what is injected does not depend on it."""
+    """A folder where fsync costs nothing, if there is one; the injected faults do not depend on it."""
     return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 

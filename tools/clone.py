@@ -15,7 +15,7 @@ WHO = [f"GIT_{role}_{what}" for role in ("AUTHOR", "COMMITTER") for what in ("NA
 
 
 class Clone:
-    """What is committed, in a new folder; commands run its own code with the packages of this Python."""
+    """The last commit in a new folder; commands run its own code with the packages of this Python."""
 
     def __init__(self, folder: Path, **environment: str) -> None:
         if not (ROOT / ".git").exists():
@@ -30,13 +30,13 @@ class Clone:
             **dict.fromkeys(WHO, "someone@example.org"),
             **environment,
         }
-        for level in ("GLOBAL_CONFIG", "SYSTEM_CONFIG", "SITE_CACHE"):  # nothing remembered from elsewhere
+        for level in ("GLOBAL_CONFIG", "SYSTEM_CONFIG", "SITE_CACHE"):  # no caches from elsewhere
             self.environment[f"DVC_{level}_DIR"] = str(folder.parent / level)
         code = self.output("python", "-c", "import pipeline; print(pipeline.__path__[0])").strip()
         assert code == str(folder / "pipeline")
 
     def output(self, *command: str) -> str:
-        """What `command` prints; its errors go to ours."""
+        """What `command` prints on stdout; its stderr goes to this stderr."""
         return subprocess.run(
             command, cwd=self.folder, env=self.environment, check=True, stdout=subprocess.PIPE, text=True
         ).stdout
@@ -61,5 +61,5 @@ class Clone:
 
 
 def stages_run(output: str) -> list[str]:
-    """The stages that `dvc repro` ran, rather than skipped or restored."""
+    """The stages that `dvc repro` ran, not those that it skipped or restored."""
     return re.findall(r"^Running stage '(?:.*:)?(\w+)'", output, re.MULTILINE)

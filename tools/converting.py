@@ -1,4 +1,4 @@
-"""Conversion of MNIST beside what it cannot do without: gunzip, division, one write."""
+"""The time to convert MNIST, beside the time of its necessary parts: gunzip, division, one write."""
 
 import gzip
 import os

@@ -4,7 +4,7 @@ from typing import Any
 
 
 def described(shape: tuple[int, int], class_names: str = "0123456789") -> dict[str, Any]:
-    """What a dataset.npz says of itself."""
+    """The description in a dataset.npz."""
     side = max(shape)
     roles = [f"{split}_{part}" for split in ("train", "test") for part in ("images", "labels")]
     return {
@@ -34,7 +34,7 @@ def described(shape: tuple[int, int], class_names: str = "0123456789") -> dict[s
 
 
 def trained(shape: tuple[int, int], class_names: str = "0123456789") -> dict[str, Any]:
-    """What a weights.npz says of itself."""
+    """The description in a weights.npz."""
     layers = {"layers": ["affine 5", "sigmoid", "affine"], "arithmetic": "exact", "loss": "cross_entropy"}
     return {
         "net": layers | {"input_shape": [1, *shape], "classes": len(class_names), "batch_size": 100},

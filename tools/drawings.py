@@ -1,4 +1,4 @@
-"""A set of drawn digits that owes nothing to MNIST: strokes as a hand makes them, in the ways that pictures are made.
+"""A set of drawn digits without anything from MNIST: strokes like those of a hand, as drawings, photos and scans.
 
 They were drawn before any net was tried on them. To look at them, and to see how many of them nets read:
 `python tools/drawings.py --write FOLDER`, `python tools/drawings.py data/model/weights.npz`.
@@ -60,7 +60,7 @@ Stroke = list[tuple[float, float]]
 class Style(NamedTuple):
     """How a digit is put down: page (columns, rows), height of the digit and width of the pen in pixels.
 
-    wobble: of the hand, in heights; slant: columns a row; `finish` makes a picture of coverage (Y, X), 0 to 1.
+    wobble: of the hand, in heights; slant: columns per row; `finish` makes a picture of coverage (Y, X), 0 to 1.
     """
 
     page: tuple[int, int]
@@ -69,7 +69,7 @@ class Style(NamedTuple):
     wobble: float
     slant: float
     finish: Callable[[np.ndarray, np.random.Generator], Image.Image]
-    points: int = 12  # between two of a shape's; 1 leaves the corners of a mouse
+    points: int = 12  # between two points of a shape; 1 leaves the corners that a mouse makes
 
 
 def spline(points: Stroke, between: int) -> Stroke:
@@ -83,7 +83,7 @@ def spline(points: Stroke, between: int) -> Stroke:
 
 
 def strokes(shape: str, style: Style, rng: np.random.Generator) -> list[Stroke]:
-    """The pen's way in heights, as this hand does it once: wobbling, slanted, wider or narrower, a little turned."""
+    """The way of the pen in heights, for one digit: wobbling, slanted, wider or narrower, a little turned."""
     turn, wide = rng.normal(0, 0.06), rng.uniform(0.8, 1.25)
     written = []
     for line in shape.split("|"):
@@ -149,7 +149,7 @@ def smooth(shape: tuple[int, int], cells: int, rng: np.random.Generator) -> np.n
 
 
 def jpeg(picture: Image.Image, quality: int) -> Image.Image:
-    """What is left after saving as JPEG."""
+    """The picture after it was saved as JPEG."""
     file = io.BytesIO()
     picture.convert("RGB").save(file, "JPEG", quality=quality)
     return Image.open(file)
@@ -171,7 +171,7 @@ def lit(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
 
 
 def photo(paper: tuple[int, int, int], ink: tuple[int, int, int], grain: float, ruled: int = 0):
-    """A phone's photo of handwriting: paper texture, uneven light, blur, noise and JPEG; perhaps ruled every so far."""
+    """A phone's photo of handwriting: paper texture, uneven light, blur, noise and JPEG; perhaps with ruled lines."""
 
     def finish(covered: np.ndarray, rng: np.random.Generator) -> Image.Image:
         page = np.full((*covered.shape, 3), paper, float) + 3 * smooth(covered.shape, 60, rng)[..., None]
@@ -246,7 +246,7 @@ def wrong(model: Path, digits: dict[Path, int]) -> list[str]:
 
 
 def main() -> None:
-    """Write the drawings where `--write FOLDER` says; score the nets in the model files that are named."""
+    """Write the drawings into the folder of `--write FOLDER`; score the nets in the named model files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", type=Path, help="model files to score")
     parser.add_argument("--write", metavar="FOLDER", type=Path, help="keep the pictures there")

@@ -1,6 +1,6 @@
 """The pictures of the README: docs/flow.svg from `dvc dag`, docs/reading.png from a digit that tools/drawings.py draws.
 
-python tools/figures.py [MODEL]     MODEL is the file of the net that reads, by default data/model/weights.npz
+python tools/figures.py [MODEL]     MODEL is the model file of the net, by default data/model/weights.npz
 """
 
 import re
@@ -23,7 +23,7 @@ from pipeline.model import load_model
 
 ROOT = Path(__file__).parents[1]
 STYLE, DIGIT, SHAPE, SEED = "ballpoint_photo", 5, 1, 3
-WIDTH, HEIGHT, GAP = 190, 92, 50  # of a stage's box, in pixels
+WIDTH, HEIGHT, GAP = 190, 92, 50  # size of a stage's box and the gap after it, in pixels
 INK, PAPER, LINE = "#1f2933", "#ffffff", "#1f6fb4"
 
 
@@ -35,7 +35,7 @@ def graph() -> list[tuple[str, str]]:
 
 
 def flow(arrows: list[tuple[str, str]]) -> str:
-    """The stages of dvc.yaml in their order as SVG: what each reads of params.yaml and where it writes."""
+    """The stages of dvc.yaml in their order as SVG: the section of params.yaml and the folder of each."""
     stages = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
     left = {name: 10 + i * (WIDTH + GAP) for i, name in enumerate(stages)}
     parts = [box(left[name], name, stage) for name, stage in stages.items()]
@@ -68,7 +68,7 @@ def box(x: int, name: str, stage: dict) -> str:
 
 
 def arrow(start: int, end: int) -> str:
-    """To the next box straight, to a later one below those between."""
+    """A straight arrow to the next box; an arrow to a later box goes below the boxes between."""
     middle = 10 + HEIGHT // 2
     if end - start == WIDTH + GAP:
         path = f"M{start + WIDTH} {middle}H{end}"
@@ -78,7 +78,7 @@ def arrow(start: int, end: int) -> str:
 
 
 def reading(model: Path, out: Path) -> None:
-    """A drawn digit, what the net is given of it, and the probabilities that the net answers with."""
+    """A drawn digit, the image that the net is given, and the probabilities that the net answers."""
     rng = np.random.default_rng(SEED)
     picture = STYLES[STYLE].finish(coverage(SHAPES[DIGIT][SHAPE], STYLES[STYLE], rng), rng)
     file = out.with_name("digit.png")

@@ -4,9 +4,9 @@ python tools/fuzz.py                   a million inputs; half an hour
 python tools/fuzz.py --inputs 10000    a sample
 python tools/fuzz.py --record docs/fuzz.json     keep the figures for docs/faults.md
 
-Coverage leads: Atheris (libFuzzer) keeps each input that reaches new code, here or in a library, and damages it
-further. No other exception or warning, no second of processor time, and no 256 MB more memory is allowed. An input
-that breaks this is saved in tests/corpus, whose files a test feeds again.
+Coverage guides the search: Atheris (libFuzzer) keeps each input that reaches new code, here or in a library, and
+damages it further. A reader may raise no other exception or warning, and take at most a second of processor time and
+256 MB more memory. An input that breaks this is saved in tests/corpus; a test feeds these files again.
 """
 
 import argparse
@@ -56,13 +56,13 @@ from pipeline.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[1]
 CORPUS = ROOT / "tests/corpus"
-LED_BY = ("pipeline", "gzip", "zipfile", "json", "ruamel", "numpy.lib")  # whose code an input may be the first to reach
+LED_BY = ("pipeline", "gzip", "zipfile", "json", "ruamel", "numpy.lib")  # inputs that reach new code here are kept
 CHECKPOINT = {"iteration": np.array(3), "weights": np.arange(4.0), "losses": np.arange(3.0)}
 TRAINING = load_params(ROOT / "params.yaml", (), Train).model_dump() | {
     "layers": ["affine 3", "tanh", "affine"],
     "batch_size": 2,
 }
-SECONDS = 1.0  # of processor time a call
+SECONDS = 1.0  # of processor time per call
 MEMORY = 256 << 20  # bytes more than at the start
 
 Change = Callable[[random.Random, bytes], bytes]
@@ -78,17 +78,17 @@ class Target(NamedTuple):
 
 
 class Result(NamedTuple):
-    """Of one target; the last should be 0."""
+    """The counts of one target; the last one should be 0."""
 
     target: str
     inputs: int
     refused: int
-    kept: int  # for reaching new code
+    kept: int  # inputs that reached new code
     slowest: float  # seconds of processor time
     found: int  # calls that broke the rules
 
 
-# what is done to the bytes of a file
+# changes to the bytes of a file
 
 
 def flip(dice: random.Random, data: bytes) -> bytes:
@@ -116,14 +116,14 @@ def append(dice: random.Random, data: bytes) -> bytes:
 
 
 def exchange(dice: random.Random, data: bytes) -> bytes:
-    """Bytes from one place over those of another."""
+    """Copy bytes from one place over the bytes of another place."""
     source, target, count = dice.randrange(len(data)), dice.randrange(len(data)), dice.randrange(1, 20)
     moved = data[source : source + count]
     return data[:target] + moved + data[target + len(moved) :]
 
 
 def length(dice: random.Random, data: bytes) -> bytes:
-    """What may be a length, a size or an offset becomes another."""
+    """Change a number that may be a length, a size or an offset."""
     width = dice.choice([1, 2, 4, 8])
     number = dice.choice([0, 1, 2, 255, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**63, len(data)]) % 256**width
     at = dice.randrange(len(data))
@@ -131,7 +131,7 @@ def length(dice: random.Random, data: bytes) -> bytes:
 
 
 def damage(dice: random.Random, data: bytes, *more: Change) -> bytes:
-    """One of the above, or several."""
+    """One or several of the changes above."""
     for _ in range(dice.choice([1, 1, 1, 2, 5])):
         data = (
             dice.choice([flip, flip, cut, remove, repeat, append, exchange, length, length, *more])(dice, data) or b"\0"
@@ -139,7 +139,7 @@ def damage(dice: random.Random, data: bytes, *more: Change) -> bytes:
     return data
 
 
-# what is done to the contents, so that all checksums are right
+# changes to the contents after which all checksums are right
 
 
 def inside_gzip(dice: random.Random, data: bytes) -> bytes:
@@ -162,9 +162,9 @@ def inside_zip(dice: random.Random, data: bytes) -> bytes:
         case _:
             members[at] = name, dice.choice([damage, header, header])(dice, content)
     file = BytesIO()
-    with warnings.catch_warnings(action="ignore"), zipfile.ZipFile(file, "w") as archive:  # of names that come twice
+    with warnings.catch_warnings(action="ignore"), zipfile.ZipFile(file, "w") as archive:  # about names that come twice
         for name, content in members:
-            archive.writestr(zipfile.ZipInfo(name.replace("\0", "0")), content)  # of no date
+            archive.writestr(zipfile.ZipInfo(name.replace("\0", "0")), content)  # without a date
     return file.getvalue()
 
 
@@ -187,7 +187,7 @@ def header(dice: random.Random, data: bytes) -> bytes:
         ]
     )
     changed = re.sub(old, new, data[:200], count=1) + data[200:]
-    if changed[:6] == b"\x93NUMPY" and (end := changed.find(b"\n")) > 10:  # the length of the text, which comes first
+    if changed[:6] == b"\x93NUMPY" and (end := changed.find(b"\n")) > 10:  # the length of the text comes first
         changed = changed[:8] + ((end - 9) % 65536).to_bytes(2, "little") + changed[10:]
     return changed
 
@@ -196,7 +196,7 @@ ODD = [None, True, 0, -1, 1.5, 1e400, 2**63, 10**30, "", "x", "relu", "\ud800", 
 
 
 def inside_json(dice: random.Random, data: bytes) -> bytes:
-    """A value, anywhere, becomes another or is gone; or the text is damaged."""
+    """Any value is changed or removed; or the text is damaged."""
     try:
         tree = json.loads(data)
     except ValueError:
@@ -258,7 +258,7 @@ def read_gzip(path: Path) -> None:
 
 
 def read_description(path: Path) -> None:
-    """Of the four files, which lie beside it."""
+    """Read a description of the four files beside it."""
     load_raw(path.rename(path.with_name("dataset.json")).parent)
 
 
@@ -271,10 +271,10 @@ def read_checkpoint(path: Path) -> None:
 
 
 def read_dataset(path: Path) -> None:
-    """And see what a net makes of it."""
+    """Read a data set, and give it to a net."""
     data = describe_dataset(path)
     splits = load_splits(path, data, ["train", data["held_out"]])
-    with np.errstate(all="ignore"):  # of numbers that are none; training stops at them
+    with np.errstate(all="ignore"):  # about NaN; training stops at it
         Trainer(TRAINING, (1, *data["feature_shape"]), *splits, len(data["class_names"])).measure()
 
 
@@ -336,7 +336,7 @@ def description(folder: Path) -> bytes:
 
 
 class TooLong(Exception):
-    """A call that took its second."""
+    """A call that took longer than its second."""
 
 
 def too_long(*_: object) -> None:
@@ -384,7 +384,7 @@ def fuzz(name: str, target: Target, inputs: int, seed: int, folder: Path) -> NoR
             (folder / f"{name}.json").write_text(json.dumps(result))
             os._exit(0)
 
-    with (folder / f"{name}.log").open("wb") as log:  # of libFuzzer, which talks
+    with (folder / f"{name}.log").open("wb") as log:  # for the output of libFuzzer
         os.dup2(log.fileno(), sys.stderr.fileno())
     options = [f"-seed={seed + 1}", "-max_len=65536", "-mutate_depth=2", "-rss_limit_mb=0"]
     atheris.Setup([name, *options, str(corpus)], feed, custom_mutator=partial(mutate, target))
@@ -394,7 +394,7 @@ def fuzz(name: str, target: Target, inputs: int, seed: int, folder: Path) -> NoR
 
 
 def mutate(target: Target, data: bytes, most: int, seed: int) -> bytes:
-    """One of the target's changes to an input that led somewhere, or to a sound file; of at most so many bytes."""
+    """One of the target's changes to an input that was kept, or to a sound file; at most `most` bytes."""
     dice = random.Random(seed)
     data = dice.choice([data, dice.choice(target.seeds)]) or b"\0"
     try:
@@ -443,7 +443,7 @@ def main() -> None:
 
 
 def watch_coverage() -> None:
-    """Of all that is imported by now from LED_BY."""
+    """Watch the coverage of all imported modules in LED_BY."""
     for thing in gc.get_objects():
         if isinstance(thing, FunctionType) and thing.__module__ and thing.__module__.startswith(LED_BY):
             atheris.instrument_func(thing)

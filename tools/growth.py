@@ -1,7 +1,7 @@
-"""How cost grows with hidden units, with images and with epochs: time an image, and memory beside the data set's.
+"""How cost grows with hidden units, with images and with epochs: time per image, and memory besides the data set.
 
-python tools/growth.py 1 8 134    writes docs/beyond_memory.csv: so many copies of MNIST's training images, each moved
-                                  to another place, are converted and trained on, in files below the current folder.
+python tools/growth.py 1 8 134    writes docs/beyond_memory.csv: that many copies of MNIST's training images, each moved
+                                  by some pixels, are converted and trained on, in files below the current folder.
                                   134 copies need 13 GB there, and are deleted again.
 """
 
@@ -36,7 +36,7 @@ ROOT = Path(__file__).parents[1]
 ABOUT = ("name", "title", "homepage", "licence", "class_names", "image_shape")
 BYTES = ("convert.normalize=false", "convert.one_hot=false")
 SCALED = ("train.initializer=normal 0.0001", "train.learning_rate=0.01")  # for pixels up to 255
-SHOTS, STEPS = 60, 20  # least of so many times, each of so many steps
+SHOTS, STEPS = 60, 20  # the least of SHOTS times counts, each of STEPS steps
 HEADER = (
     *("images", "seconds to convert", "megabytes to convert", "seconds to train", "megabytes to train"),
     *("microseconds an image", "microseconds to read an image, shuffle", "microseconds to read an image, blocks"),
@@ -77,10 +77,10 @@ def cost(hidden, epochs, images, labels):
 
 
 def beyond_memory(copies, images, labels):
-    """A row of HEADER. Megabytes are the most anonymous memory: pages of a file go where there is need of them.
+    """A row of HEADER. Megabytes are the most anonymous memory: the system can free pages of a file.
 
-    Trained are 1,000 steps of the default net, with the accuracy on all images before and after. Times are the
-    processor's, which other work on the machine changes least; to read an image that is in no cache, the clock's.
+    The training has 1,000 steps of the default net, and the accuracy on all images before and after. Times are of the
+    processor, because other work changes them least; to read an image that is in no cache, of the clock.
     """
     folder = Path(tempfile.mkdtemp(prefix="growth-", dir="."))
     try:
@@ -105,7 +105,7 @@ def parts(copies, images, labels):
 
 
 def moved(images, copy):
-    """The images as they are, then by up to 5 pixels along each axis."""
+    """The images as they are for copy 0, else moved by up to 5 pixels along each axis."""
     return np.roll(images, ((copy + 5) % 11 - 5, (copy // 11 + 5) % 11 - 5) if copy else (0, 0), (1, 2))
 
 
@@ -139,7 +139,7 @@ def watched(folder, stage, *overrides):
 
 
 def a_step(path):
-    """Microseconds of the processor an image of a step."""
+    """Microseconds of the processor per image of a step."""
     splits = load_splits(path, described((28, 28)), ["train", "test"])
     one = Trainer(PLAIN, (1, 28, 28), *splits, 10)
     steps, rng, shots = one.steps(), np.random.default_rng(0), []

@@ -1,4 +1,4 @@
-"""A downloader as most are written, to be tested beside ours: what is there is trusted, what comes is written there."""
+"""A downloader as most are written, tested beside ours: it trusts a file that is there, and writes whatever comes."""
 
 import os
 import urllib.request

@@ -1,4 +1,4 @@
-"""A set of drawn pictures that show no digit: what `pipeline predict` has to refuse. Nothing in it is from MNIST.
+"""A set of drawn pictures that show no digit: `pipeline predict` has to refuse them. Nothing in it is from MNIST.
 
 Faces, things, letters without a digit's shape, symbols and scribbles are strokes of the same hand, in the same styles,
 as the digits of tools/drawings.py; words, pages and textures are drawn as they are. To look at them, and to see how
@@ -48,7 +48,7 @@ def stroked(shape: str, rng: np.random.Generator) -> Image.Image:
 
 
 def written(text: str, size: int, width: int, rng: np.random.Generator) -> Image.Image:
-    """Printed text, a line below the other where there are several, dark on light."""
+    """Printed text, dark on light, on one or several lines."""
     font = ImageFont.load_default(size)
     lines = text.split("\n")
     page = Image.new("L", (width, int(1.4 * size * len(lines)) + 2 * size), int(rng.integers(225, 256)))
@@ -80,7 +80,7 @@ def texture(number: int, rng: np.random.Generator) -> Image.Image:
 
 
 def pictures(seed: int = 14) -> Iterator[tuple[str, Image.Image]]:
-    """A hundred of them: every shape twice, and scribbles, words, pages and textures."""
+    """A hundred pictures: every shape twice, and scribbles, words, pages and textures."""
     rng = np.random.default_rng(seed)
     for i, (name, shape) in enumerate(2 * SHAPES):
         yield f"{name}_{i}", stroked(shape, rng)
@@ -105,7 +105,7 @@ def write(folder: Path, seed: int = 14) -> list[Path]:
 
 
 def refused(model: Path, files: list[Path]) -> list[str]:
-    """The names of the pictures that the model refuses, or cannot even find a figure in."""
+    """The names of the pictures that the model refuses, or in which it cannot even find ink."""
     net = load_model(model)
     answers = classify(net, list(look(files, net.about["data"])))
     read = {answer["picture"] for answer in answers if not answer["refused"]}
@@ -113,7 +113,7 @@ def refused(model: Path, files: list[Path]) -> list[str]:
 
 
 def main() -> None:
-    """Write the pictures where `--write FOLDER` says; count what the nets in the model files that are named refuse."""
+    """Write the pictures into the folder of `--write FOLDER`; count the pictures that each named model file refuses."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", type=Path, metavar="MODEL")
     parser.add_argument("--write", type=Path, metavar="FOLDER")

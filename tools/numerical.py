@@ -1,4 +1,4 @@
-"""Numerical differentiation of the tutorials' net: ours, every perturbed loss evaluated, and the tutorials' own."""
+"""The time of numerical differentiation: our fast way, an evaluation of every loss, and the code of the tutorials."""
 
 import numpy as np
 import tutorial
@@ -19,7 +19,7 @@ SHOTS, SAMPLE = 9, 100  # weights of each array that stand for the tutorials' 39
 
 
 def numerical_gradients(images, labels):
-    """(way, median, spread) in microseconds a gradient."""
+    """(way, median, spread) in microseconds per gradient."""
     ops, x = ARITHMETICS["float64"], images.astype(np.float64)
     net = build(["affine 50", "sigmoid", "affine"], (1, 28, 28), 10, len(images))
     weights = initialize(net.shapes, normal(0.01), Stream(1))

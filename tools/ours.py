@@ -24,7 +24,7 @@ def first_weights(work):
 
 
 class Plain:
-    """One function a layer, one batch after the other, on fractions: what the fast ways are measured against."""
+    """One function per layer, one batch after the other, on fractions: the fast ways are compared with this."""
 
     name = "ours, plain"
 
@@ -72,7 +72,7 @@ class Ours(Plain):
 
 
 class Float64(Ours):
-    """The same with twice the digits; not the CNN, whose pooling bends otherwise on other rounding errors."""
+    """The same with twice the digits; not the CNN: other rounding errors change which pixel its pooling takes."""
 
     name = "ours, float64"
     arithmetic = "float64"
@@ -90,7 +90,7 @@ class Exact(Float64):
 
 
 class Products:
-    """The matrix products of a step of affine layers, again and again, into arrays that are there already."""
+    """The matrix products of a step of affine layers, again and again, into arrays that exist already."""
 
     name = "its matrix products alone"
 

@@ -1,7 +1,7 @@
 """The same training steps by other libraries, each the way its users would write it for speed; one thread each.
 
-A contender is made from (work, weights by name, images, labels) and offers run(batches), which takes so many steps,
-and weights(), the arrays by name as they are then. Libraries that are not installed are left out.
+A contender is made from (work, weights by name, images, labels) and offers run(batches), which takes that many steps,
+and weights(), the arrays by name after them. Libraries that are not installed are left out.
 """
 
 import importlib.util

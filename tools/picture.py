@@ -12,7 +12,7 @@ GROWTH = {"hidden units": "cost as the net grows", "images": "cost as the data g
 
 
 def draw(path, about, rows, grown):
-    """One panel a work, and one a kind of growth; `about` says what was measured, on what."""
+    """One panel per work, and one per kind of growth; `about` says what was measured, and on which machine."""
     works = [(title, list(group)) for title, group in itertools.groupby(rows, key=lambda row: row[0])]
     count = len(works) + len(GROWTH)
     figure, axes = pyplot.subplots(count, 1, figsize=(9, 2.2 * count + 1.6), layout="constrained")
@@ -25,7 +25,7 @@ def draw(path, about, rows, grown):
 
 
 def times_beside_ours(axis, title, group):
-    """A bar a contender, and the spread of its shots."""
+    """One bar per contender, and the spread of its shots."""
     group = group[::-1]
     spreads = [row[3] / row[2] * row[4] for row in group]
     colors = [OTHERS] * (len(group) - 1) + [OURS]
@@ -38,7 +38,7 @@ def times_beside_ours(axis, title, group):
 
 
 def growth(axis, title, what, rows):
-    """Time an image, and memory beside the images, as there are more of `what`."""
+    """Time per image, and memory besides the images, for more and more of `what`."""
     counts, times, megabytes = zip(*rows, strict=True)
     memory = axis.twinx()
     axis.plot(counts, times, "o-", color=OURS)

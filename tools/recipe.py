@@ -30,7 +30,7 @@ def main(name: str = "", seed: str = "") -> None:
     sets, experiment = settings(name), f"{name}-{seed}" if seed else name
     sets += [f"train.seed={seed}"] if seed else []
     if experiment in dvc("exp", "list", "--name-only", stdout=subprocess.PIPE).split():
-        dvc("exp", "remove", experiment)  # the run-cache keeps what it made
+        dvc("exp", "remove", experiment)  # the run-cache keeps its outputs
     dvc("exp", "run", "--temp", "--name", experiment, *(part for one in sets for part in ("-S", one)))
     folder = MODELS / experiment
     *_, metrics, model = (fetched(f"data/{name}", experiment, folder) for name in MADE)
@@ -41,7 +41,7 @@ def main(name: str = "", seed: str = "") -> None:
 
 
 def settings(name: str, arithmetic: str = "") -> list[str]:
-    """What a recipe changes in params.yaml, each as -S takes it. Raises PipelineError where there is none."""
+    """The parameters that a recipe changes, as -S takes them. Raises PipelineError where there is none."""
     if name not in RECIPES:
         raise PipelineError(f"recipe {is_unknown(name, RECIPES)}")
     sections = read_yaml(RECIPES[name])
@@ -59,7 +59,7 @@ def dvc(*arguments: str, **how: Any) -> str:
 
 
 def fetched(file: str, experiment: str, folder: Path) -> bytes:
-    """A file of an experiment, which `folder` gets, too."""
+    """A file of an experiment; it is also written to `folder`."""
     from dvc.api import read
 
     content: bytes = read(file, str(ROOT), experiment, mode="rb")
@@ -80,7 +80,7 @@ def is_recorded(row: Mapping[str, str]) -> bool:
 
 
 def verdict(name: str, seed: str, sha256: str) -> str:
-    """Whether weights are those that are recorded. Raises PipelineError where they have to be, and are not."""
+    """Whether weights are the recorded ones. Raises PipelineError where they must be and are not."""
     made = (name, seed, " ".join(settings(name)))
     rows = [row for row in recorded() if (row["recipe"], row["seed"], row["settings"]) == made]
     if not rows:

@@ -20,7 +20,7 @@ WHO = {"dvc and its stage": True, "dvc alone": False}
 
 
 class Result(NamedTuple):
-    """Of one way to kill; the last two should be 0.
+    """The counts for one way to kill; the last two should be 0.
 
     DVC writes dvc.lock in place. Killed while it does, it leaves a file cut short that it will not read again: the
     one thing that somebody has to mend by hand, `git checkout dvc.lock`, which is done here and counted.
@@ -28,10 +28,10 @@ class Result(NamedTuple):
 
     killed: str
     runs: int
-    before_its_end: int  # of the run, which is what counts; the others had ended before they could be killed
-    lock_cut: int  # dvc.lock, by DVC itself
+    before_its_end: int  # runs that were killed in time; the others had already ended
+    lock_cut: int  # times that DVC left dvc.lock cut
     failed: int  # the next dvc repro
-    different: int  # the outputs, from those of an undisturbed run
+    different: int  # outputs that differ from an undisturbed run
 
 
 def wrong(result: Result) -> int:
@@ -39,7 +39,7 @@ def wrong(result: Result) -> int:
 
 
 def outputs(clone: Clone) -> dict[str, str]:
-    """What dvc.lock says of every output, and the SHA-256 of the file there."""
+    """The entry of every output in dvc.lock, and the SHA-256 of its file."""
     folder = clone.folder / "examples/digits"
     recorded = [out for stage in clone.lock(LOCK).values() for out in stage["outs"]]
     return {f"{out}": hashlib.sha256((folder / out["path"]).read_bytes()).hexdigest() for out in recorded}
@@ -62,7 +62,7 @@ def fresh(folder: Path, name: str) -> Clone:
 
 
 def kill_often(folder: Path, kills: int, seed: int = 0) -> list[Result]:
-    """Both ways to kill, each so many times before the end of the run."""
+    """Both ways to kill, each `kills` times before the end of the run."""
     clone, start = fresh(folder, "undisturbed"), time.monotonic()
     assert repro(clone).wait() == 0
     lasts, golden = time.monotonic() - start, outputs(clone)
@@ -79,7 +79,7 @@ def kill_often(folder: Path, kills: int, seed: int = 0) -> list[Result]:
 
 
 def kill(clone: Clone, everything: bool, moment: float, golden: dict[str, str]) -> tuple[bool, bool, bool, bool]:
-    """Whether it was killed before its end, left dvc.lock cut, the next run failed, and the outputs are others."""
+    """Whether it was killed before its end, left dvc.lock cut, the next run failed, and the outputs differ."""
     first = repro(clone)
     time.sleep(moment)
     running = first.poll() is None

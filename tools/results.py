@@ -50,7 +50,7 @@ def main(
 
 
 def write_rows(rows: Iterable[Row]) -> None:
-    """docs/results.csv, sorted; a recipe that is no more, or that has changed, loses its rows."""
+    """docs/results.csv, sorted; a recipe that was removed or changed loses its rows."""
     kept = sorted([row[key] for key in HEADER] for row in rows if is_recorded(row))
     write_bytes(RESULTS, table(HEADER, kept))
 
@@ -74,7 +74,7 @@ def measured(name: str, sets: list[str], seeds: int) -> Iterator[Row]:
 
 
 def run(stage: str, sets: list[str], folder: Path) -> float:
-    """Run a stage there with what of `sets` is its own; return its CPU seconds."""
+    """Run a stage in `folder` with its own part of `sets`; return its CPU seconds."""
     overrides = [part for one in sets if one.startswith(f"{stage}.") for part in ("-S", one)]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, "-m", f"pipeline.{stage}", *overrides]
@@ -84,7 +84,7 @@ def run(stage: str, sets: list[str], folder: Path) -> float:
 
 
 def measure(name: str, sets: list[str], seed: str, folder: Path) -> Row:
-    """One seed; the CPU seconds are those of the stage train, and exact arithmetic has a hash."""
+    """One seed; the CPU seconds are those of the stage train, and only exact arithmetic has a hash."""
     seconds = run("train", [*sets, f"train.seed={seed}"], folder)
     run("evaluate", sets, folder)
     metrics, model = (
@@ -101,7 +101,7 @@ def measure(name: str, sets: list[str], seed: str, folder: Path) -> Row:
 
 
 def together(name: str, sets: list[str], seeds: list[str], folder: Path) -> Row:
-    """What pipeline committee says of the nets of these seeds."""
+    """The answer of pipeline committee for the nets of these seeds."""
     models = [str(MODELS / f"{name}-{seed}" / "weights.npz") for seed in seeds]
     reached = []
     for crops in ("1", "9") if "evaluate.crops=9" in sets else ("1",):

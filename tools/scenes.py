@@ -38,7 +38,7 @@ def border(width: int) -> Scene:
 
 
 def bar(*sides: str) -> Scene:
-    """Black bars beside the drawing, as of a screen of other proportions."""
+    """Black bars beside the drawing, as on a screen with other proportions."""
 
     def finish(covered: np.ndarray, rng: np.random.Generator) -> Image.Image:
         image = on(WHITE, (20, 20, 120), covered)
@@ -295,7 +295,7 @@ def mnist(folder: Path) -> dict[int, np.ndarray]:
 
 
 def main() -> None:
-    """Write the pictures where `--write FOLDER` says; score the nets in the model files that are named."""
+    """Write the pictures into the folder of `--write FOLDER`; score the nets in the named model files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", type=Path, help="model files to score")
     parser.add_argument("--write", metavar="FOLDER", type=Path, help="keep the pictures there")

@@ -1,4 +1,4 @@
-"""Pictures to try `pipeline import-folder` with: coloured circles, squares and triangles, in one folder a class."""
+"""Pictures to try `pipeline import-folder` with: coloured circles, squares and triangles, in one folder per class."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 SIDE = 32  # pixels
-COUNT = 200  # of each class
+COUNT = 200  # pictures of each class
 
 
 def main(folder: Path) -> None:

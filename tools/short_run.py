@@ -1,6 +1,6 @@
-"""A short training run of every kind of net and the SHA-256 of all that comes of it; needs the package and NumPy.
+"""A short training run of every kind of net and the SHA-256 of all its results; it needs only the package and NumPy.
 
-python tools/short_run.py exact float32              prints a line a run: arithmetic, net, hash
+python tools/short_run.py exact float32              prints one line per run: arithmetic, net, hash
 mpiexec -n 2 python tools/short_run.py exact         prints the same
 """
 

@@ -56,7 +56,7 @@ def held_out():
 
 
 def blocks(plan):
-    """(steps done, batches (m, B)) of a whole training, as many steps a block as a training takes."""
+    """(steps done, batches (m, B)) of a whole training, with as many steps per block as a training takes."""
     done = 0
     for batches in plan.blocks(0, 128):
         yield done, batches

@@ -33,7 +33,7 @@ STAGES = {
 
 
 def keep_pictures() -> None:
-    """Draw once for each loss, which no two of the nets here have in common."""
+    """Draw the pictures of each net only once; nets with the same loss are the same net."""
     draw, drawn = results.results, {}
 
     @functools.wraps(draw)
@@ -53,7 +53,7 @@ def warm_up(folder: str) -> None:
 
 
 def become(folder: str, errors: str) -> None:
-    """Be a process that was started in `folder` for this alone."""
+    """Behave like a process that was started in `folder` only for this."""
     tqdm.tqdm.set_lock(threading.RLock())  # its own is shared, and a killed one would keep it
     os.setsid()
     os.chdir(folder)
@@ -64,7 +64,7 @@ def become(folder: str, errors: str) -> None:
 
 
 def leave(command: Callable[[], object]) -> NoReturn:
-    """End as Python does, without taking apart what was imported, which is most of the time."""
+    """End as Python does, but leave the imported modules as they are: to delete them takes most of the time."""
     code: object = 0
     try:
         command()

@@ -19,7 +19,7 @@ WORKERS = (1, 2)
 
 
 class Cost(NamedTuple):
-    """Of all trials, in seconds: time, and processor time of all processes."""
+    """The cost of all trials, in seconds: time, and processor time of all processes."""
 
     wall: float
     processor: float
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def measured(clone: Clone, seed: int, trials: int) -> dict[str, Cost]:
-    """Every way on seeds of its own, so that no run-cache has them.
+    """Every way trains its own seeds, so that no run-cache has them.
 
     `dvc exp run` runs before, between and after the sweeps: the speed of a shared machine drifts within minutes.
     """
@@ -62,7 +62,7 @@ def measured(clone: Clone, seed: int, trials: int) -> dict[str, Cost]:
 
 
 def serial(seed: int, trials: int, part: int) -> list[list[str]]:
-    """The commands of that part of all trials: they are divided into one part more than there are sweeps."""
+    """The commands of one part of the trials; there is one part more than there are sweeps."""
     exp = ["dvc", "exp", "run", *SETTINGS]
     return [[*exp, "-S", f"train.seed={seed + i}", "dvc.yaml"] for i in range(part, trials, len(WORKERS) + 1)]
 

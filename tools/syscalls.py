@@ -1,4 +1,4 @@
-"""Every file and socket call of a stage is made to fail in turn, or is the last: strace injects the fault.
+"""Make every file and socket call of a stage fail in turn, or kill the stage there: strace injects the fault.
 
 After each fault every output must be absent, the old one or the new one, whole; an error must be one line and exit
 code 1, or what a shell makes of the signal; and the same command without the fault must end with all outputs as they
@@ -33,7 +33,7 @@ FAULTS = {
     "EIO": "error=EIO",
 }
 CODES = {"SIGTERM": 143, "SIGINT": 130}
-# a file that was open and in nobody's hands yet when the signal came, of which Python tells those who ask for warnings
+# the signal came when a file was open and had no owner yet: Python may warn about this
 UNHELD = re.compile(r"Exception ignored in: [^\n]*\n(?:Traceback[^\n]*\n(?: [^\n]*\n)*)?ResourceWarning: [^\n]*\n")
 RAW = [f"data/raw/{split}-{part}-ubyte.gz" for split in ("train", "t10k") for part in ("images-idx3", "labels-idx1")]
 OUTPUTS = {
@@ -54,12 +54,12 @@ Files = dict[str, bytes]
 
 
 class Result(NamedTuple):
-    """Of one kind of fault in one stage; all but the first two should be 0."""
+    """The counts of one kind of fault in one stage; all except the first two should be 0."""
 
     stage: str
     fault: str
     injected: int
-    corrupt: int  # an output that is neither absent nor the old nor the new one
+    corrupt: int  # an output that is not absent, not the old one and not the new one
     untidy: int  # more or less than one line, another exit code, success without the outputs
     unhealed: int  # the next run failed, or left other files
 
@@ -69,7 +69,7 @@ def wrong(result: Result) -> int:
 
 
 class Workshop:
-    """A folder to start from for each stage, with old outputs in it, and what the stage makes of it undisturbed."""
+    """A folder to start from for each stage, with old outputs in it, and the outputs of an undisturbed run."""
 
     def __init__(self, folder: Path, mirror: str) -> None:
         self.folder, self.environment = folder, environment(mirror)
@@ -169,18 +169,18 @@ def is_traced(process: int) -> bool:
 
 
 def points(workshop: Workshop, stage: str) -> list[tuple[str, int]]:
-    """Every call of an undisturbed run after its start: its name, and which of that name in its thread."""
+    """Every call of an undisturbed run after its start: its name, and its number among such calls in its thread."""
     workshop.run(stage, "-e", f"trace={CALLS}")
     calls = Counter(re.findall(r"^(\d+) +(\w+)\(", (workshop.folder / "trace").read_text(), re.MULTILINE))
     most: Counter[str] = Counter()
     for (_, name), count in calls.items():
         most[name] = max(most[name], count)
-    del most["mmap"]  # which is how memory is asked for
+    del most["mmap"]  # Python gets memory by mmap
     return [(name, number) for name, count in most.items() for number in range(1, count + 1)]
 
 
 def inject(workshop: Workshop, stage: str, fault: str, every: int = 1, first: int = 0) -> Result:
-    """One fault at every call of a stage, or at every so manieth."""
+    """One fault at every call of a stage, or at one call in `every`."""
     old, new = outputs(workshop.folder / stage, stage), workshop.new[stage]
     counts: Counter[str] = Counter()
     for name, number in points(workshop, stage)[first % every :: every]:
@@ -202,7 +202,7 @@ def inject(workshop: Workshop, stage: str, fault: str, every: int = 1, first: in
 
 
 def sound(folder: Path, stage: str, old: Files, new: Files) -> bool:
-    """Whether every output is absent, old or new; of an evaluation that is vouched for, all are of one kind."""
+    """Whether every output is absent, old or new; if metrics.json is there, all of the evaluation are of one kind."""
     found = outputs(folder, stage)
     found = {name: content for name, content in found.items() if not name.endswith(".part")}
     if stage == "evaluate" and "data/evaluation/metrics.json" in found:
@@ -211,7 +211,7 @@ def sound(folder: Path, stage: str, old: Files, new: Files) -> bool:
 
 
 def tidy(folder: Path, stage: str, fault: str, status: int, errors: str, call: str, new: Files) -> bool:
-    """Whether a stage said in one line that it failed or stopped, unless that could not be written, or did not fail."""
+    """Whether a stage said in one line that it failed or stopped, if it could write that line, or did not fail."""
     code = os.waitstatus_to_exitcode(status)
     if code == 0:
         return outputs(folder, stage) == new and not errors

@@ -1,7 +1,7 @@
-"""What the tutorials do, written afresh line by line: the algorithm that a reader of theirs runs today.
+"""The algorithm of the tutorials, rewritten line by line, as their readers run it today.
 
 Weights are float64, as np.random.randn makes them, labels one-hot, every array is made anew, the loss of a step is
-a second forward pass, and a numerical gradient is two losses a weight.
+a second forward pass, and a numerical gradient is two losses per weight.
 """
 
 import numpy as np
@@ -46,7 +46,7 @@ class TwoLayerNet:
         }
 
     def numerical_gradient(self, x, t, only=None):
-        """Of every weight, or of the first `only` in each array."""
+        """The gradient for every weight, or for the first `only` weights of each array."""
         return {name: numerical_gradient(lambda: self.loss(x, t), array, only) for name, array in self.params.items()}
 
     def step(self, x, t, learning_rate):
@@ -73,7 +73,7 @@ def numerical_gradient(f, x, only):
 
 
 class OneImageAtATime:
-    """A tanh net by stochastic gradient descent in the plainest sense."""
+    """A tanh net by stochastic gradient descent in its simplest form."""
 
     def __init__(self, weights):
         self.W1, self.b1, self.W2, self.b2 = (weights[name].astype(float) for name in ("W1", "b1", "W2", "b2"))

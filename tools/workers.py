@@ -1,4 +1,4 @@
-"""One training on several threads: the same bits, and how much sooner: docs/workers.csv.
+"""One training on several threads: the bits are the same, but how much faster is it? docs/workers.csv.
 
 Every net takes the same steps on 1, 2, 3 and 4 threads, shot by shot in turn, so that what else the machine does hits
 all alike. A time is the shortest of all shots, because other programs only add to it. The hash is that of all weights
@@ -30,7 +30,7 @@ RELU = {"initializer": "he", "optimizer": "adam", "learning_rate": 0.001, "sampl
 WIDE = RELU | {"layers": ["affine 800", "relu", "affine"]}
 TEXTBOOK = RELU | {"layers": ["conv 30 5", "relu", "max_pool 2", "affine 100", "relu", "affine"]}
 TWO = ["conv 16 5", "relu", "max_pool 2", "conv 32 5", "relu", "max_pool 2", "affine 128", "relu", "affine"]
-NETS = {  # title: settings, steps a shot
+NETS = {  # title: settings, steps per shot
     "784-50-10, batch 100": ({}, 100),
     "784-50-10, batch 100, float64": ({"arithmetic": "float64"}, 100),
     "784-800-10, batch 100": (WIDE, 20),

@@ -1,4 +1,4 @@
-"""What the benchmarks train on (MNIST where it is at hand, else pixels as sparse as MNIST's), and their clock."""
+"""The data of the benchmarks (MNIST if it is there, else pixels as sparse as MNIST's), and their clock."""
 
 import gzip
 import os
@@ -22,7 +22,7 @@ class Work(NamedTuple):
     activation: str
     batch: int
     rate: float
-    steps: int  # a shot
+    steps: int  # per shot
 
     @property
     def layers(self):
@@ -39,7 +39,7 @@ def mnist():
     """(images (60000, 784) float32 from 0 to 1, labels, whether they are MNIST's)."""
     if not have_mnist():
         rng = np.random.default_rng(0)
-        often = rng.beta(0.35, 1.5, 784)  # how often each pixel is lit: many never or hardly, few in half the images
+        often = rng.beta(0.35, 1.5, 784)  # how often each pixel is lit: many almost never, few in half of the images
         pixels = np.empty((60000, 784), np.float32)
         for image in pixels:
             image[:] = rng.random(784, np.float32) * (rng.random(784) < often)
