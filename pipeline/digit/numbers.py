@@ -23,7 +23,7 @@ STACKED = 0.2  # share of the taller part: the largest gap, from top to bottom, 
 GAP = 0.6  # widths of the pen: parts with a smaller gap are strokes of one digit
 LEVEL = 0.5  # share of the shorter of two digits: if so much of it is beside the other, they stand on one line
 AWAY = 3.0  # heights of a digit: digits further apart stand on different lines
-MOST_PARTS = 500  # 100 digits in broken strokes have fewer
+MOST_PARTS = 500  # parts: 100 digits in broken strokes have fewer
 
 
 class Piece(NamedTuple):

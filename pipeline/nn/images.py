@@ -81,7 +81,7 @@ def stored(images: Array) -> Images:
 
 
 def together(images: Array, others: Array) -> list[Images]:
-    """Two sets of images, both as bytes with the same white or both as they are."""
+    """Two sets of images, both as bytes with the same white, or both unchanged."""
     parts = [stored(images), stored(others)]
     return parts if parts[0].white == parts[1].white else [Images(images, None), Images(others, None)]
 

@@ -82,7 +82,7 @@ def order(runs: Sequence[Run], objective: str = "accuracy") -> str:
 
 
 def chart(runs: Sequence[Run]) -> Chart:
-    """Accuracy by epoch, one line per run, by the logarithm of the mistakes: 90 to 95% is as high as 99 to 99.5%."""
+    """Accuracy by epoch, one line per run, by the logarithm of the mistakes: 90 to 95% is as far as 99 to 99.5%."""
     lines = curves(runs)
     mistakes = [1 - accuracy for points in lines.values() for _, accuracy in points]
     least = max(min((share for share in mistakes if share > 0), default=0.1) / 2, LEAST)  # stands for no mistakes
