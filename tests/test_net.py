@@ -69,8 +69,8 @@ def test_a_bare_affine_has_an_output_a_class(words):
         (["conv 2 3", "conv 2 3", "affine"], "[1] is 'conv 2 3': its filters of 3 x 3 are larger than its images of 2"),
         (["relu", "max_pool 5", "affine"], "[1] is 'max_pool 5': its cells of 5 x 5 are larger than its images of 4 x"),
         (["mean_pool 2", "mean_pool 3", "affine"], "[1] is 'mean_pool 3': its cells of 3 x 3 are larger than its"),
-        (["affine 9", "conv 2 1", "affine"], "[1] is 'conv 2 1': it needs images, and an affine layer before it has"),
-        (["affine", "tanh", "max_pool 1"], "[2] is 'max_pool 1': it needs images, and an affine layer before it has"),
+        (["affine 9", "conv 2 1", "affine"], "[1] is 'conv 2 1': it needs images, but an affine layer before it has"),
+        (["affine", "tanh", "max_pool 1"], "[2] is 'max_pool 1': it needs images, but an affine layer before it has"),
     ],
 )
 def test_what_does_not_fit_is_named_with_its_place(words, said):

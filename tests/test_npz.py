@@ -293,14 +293,14 @@ def test_a_header_that_is_not_a_plain_array_s_is_refused(text, path):
 def test_a_pickle_is_refused(path):
     with zipfile.ZipFile(path, "w") as file, file.open("a.npy", "w") as member:
         np.lib.format.write_array(member, np.array([{}]), allow_pickle=True)
-    refusal(path, "does not start as a plain array")
+    refusal(path, "does not start like a plain array")
 
 
 def test_a_newer_npy_version_is_refused(path):
     stream = io.BytesIO()
     np.lib.format.write_array(stream, np.zeros(3), version=(3, 0))
     archive(path, ("a.npy", stream.getvalue()))
-    refusal(path, "does not start as a plain array")
+    refusal(path, "does not start like a plain array")
 
 
 def test_an_encrypted_member_is_refused(path):

@@ -95,7 +95,7 @@ def test_trials_are_ranked_by_the_validation_split_and_a_loss_from_below() -> No
 OPTIONS = {
     ("--objective", "speed"): "--objective is 'speed'; choose accuracy, loss or crops_accuracy.",
     ("--workers", "-1"): "--workers is -1; give 1 or more",
-    ("--workers", "2", "--cluster", "tls://head:8786"): "--workers is 2; give 1 or more, and no --cluster",
+    ("--workers", "2", "--cluster", "tls://head:8786"): "--workers is 2; give 1 or more; with --cluster, leave it out",
     ("--cluster", "head"): "--cluster is 'head'; expected an address such as tls://head:8786.",
     ("--name", "a/b"): "--name is 'a/b'; use up to 60 letters, digits, - and _.",
     (): "nothing is swept; name choices, such as -S 'train.seed=range(1,4)'.",
@@ -224,7 +224,7 @@ def test_a_trial_reaches_a_worker_that_has_not_this_project(dask: None, order: w
 def test_without_dask_a_sweep_says_what_to_install(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with (
-        pytest.raises(PipelineError, match=r"^distributed is not installed, .*: make extras\.$"),
+        pytest.raises(PipelineError, match=r"^distributed, which runs the trials, is not installed: make extras\.$"),
         engine.connected("", 1, "/"),
     ):
         pass
@@ -337,7 +337,9 @@ def test_a_killed_worker_and_diverged_trials_harm_no_other_trial(swept: Swept, b
     assert by_hand in {swept.sha256(name) for name in sound}
     head = swept.clone.output("git", "rev-parse", "HEAD").strip()
     for name in sound:  # nothing of another pipeline
-        changed = swept.clone.output("git", "diff", "--name-only", "HEAD", f"refs/exps/{head[:2]}/{head[2:]}/{name}").split()
+        changed = swept.clone.output(
+            "git", "diff", "--name-only", "HEAD", f"refs/exps/{head[:2]}/{head[2:]}/{name}"
+        ).split()
         assert {path.partition("/")[0] for path in changed} == {"examples"}
     wait_for(lambda: not processes(swept.clone.folder))
     assert not swept.clone.changed()

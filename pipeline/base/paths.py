@@ -28,7 +28,7 @@ def bundled(name: str) -> Path:
 
 
 def same(path: Path, other: Path) -> bool:
-    """Whether both exist and are one file, by any name or link; some inode numbers differ at every call."""
+    """Whether both exist and are one file, by any name or link; inode numbers may change at every call."""
     both = os.path.exists(path) and os.path.exists(other)
     return both and (path.resolve() == other.resolve() or path.samefile(other))
 

@@ -99,7 +99,7 @@ class Basis:
 
 
 def _require_code_beside(folder: Path) -> None:
-    """Raise PipelineError in a clone where the code beside dvc.yaml, which dvc.yaml names, is not the running code."""
+    """In a clone, dvc.yaml names the code beside it. Raise PipelineError if other code is running."""
     packages = (above / "pipeline" for above in (folder, *folder.parents))
     beside = next((package for package in packages if (package / "base/provenance.py").exists()), PACKAGE)
     if not same(beside, PACKAGE):

@@ -156,7 +156,7 @@ class Judging(Part):
     temperature: float = Field(gt=0, le=100)
     bits: int = Field(ge=0, le=12)
     limit: float = Field(ge=0)
-    held_out: Literal["validation", "train"]  # images of the split that the limit was set on
+    held_out: Literal["validation", "train"]  # the split whose images set the limit
     images: int = Field(ge=1)
     sha256: Sha256
 

@@ -96,14 +96,14 @@ def clone(source: Path, folder: Path, order: Order) -> Path:
 
 
 def foreign(folder: Path, order: Order) -> list[str]:
-    """The files of other pipelines in the repository, which clones go without: DVC would parse each several times."""
+    """The files of other pipelines in the repository. Clones lack them, because DVC would parse each several times."""
     files = git("ls-tree", "-r", "-z", "--name-only", order["head"], folder=folder).split("\0")
     own = {order["project"] + name for name in PIPELINE}
     return [path for path in files if path.rpartition("/")[2] in PIPELINE and path not in own]
 
 
 def complete(folder: Path, ref: str, order: Order) -> None:
-    """Put the files of other pipelines back into an experiment: DVC takes them for deleted."""
+    """Put the files of other pipelines back into an experiment, because DVC counts them as deleted."""
     if others := foreign(folder, order):
         git("read-tree", ref, folder=folder)
         git("reset", "--quiet", order["head"], "--", *others, folder=folder)

@@ -24,8 +24,8 @@ class Order(TypedDict):
 
     name: str
     overrides: list[str]  # as `dvc exp run -S` takes them
-    place: str  # a folder for the sweep; empty: one of the worker's machine
-    cache: str  # DVC's cache; empty: one in `place`
+    place: str  # a folder for the sweep; empty: a folder of the worker's machine
+    cache: str  # DVC's cache; empty: a cache in `place`
     head: str  # the commit
     shallow: str  # .git/shallow of the repository: where its history is cut
     project: str  # the folder of dvc.yaml in the repository

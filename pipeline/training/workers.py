@@ -15,7 +15,7 @@ from pipeline.training.team import ALONE, Workers, threads
 
 THREADS = "PIPELINE_THREADS"
 MOST = 1024  # threads that can be asked for
-TRIED = (1, 2, 4)  # threads, where nobody asks for a number
+TRIED = (1, 2, 4)  # numbers of threads to try, if nobody asks for a number
 
 
 @contextmanager
