@@ -16,9 +16,9 @@ from pipeline.nn import exact
 
 AXES = 20  # the most axes of a class
 MOST_NUMBERS = 1 << 18  # numbers of all axes: they are in the model file and in the page
-MOST_FITTED = 1 << 21  # numbers of a class that its axes are fitted to
+MOST_FITTED = 1 << 19  # numbers of a class that its axes are fitted to
 MOST_HELD_OUT = 10_000  # images that the limit is set on
-ITERATIONS = 8
+ITERATIONS = 4
 LEVEL_BITS = 8  # bits of a difference of two images
 LARGEST_AXIS, FINEST = 127, 12  # the largest number of an axis in int8, and the most bits after its binary point
 FALSE_REFUSALS = 0.01
