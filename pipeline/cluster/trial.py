@@ -62,7 +62,10 @@ def outcome(order: Order) -> dict[str, Any]:
     Raises PipelineError where a stage failed, with its message.
     """
     folder, name, head = Path(order["place"], order["name"]), order["name"], order["head"]
-    project = clone(Path(order["place"], "code"), folder, order)
+    code = Path(order["place"], "code")
+    project = clone(code, folder, order)
+    for cache in code.glob("pipeline/**/__pycache__"):  # each trial would compile it again
+        shutil.copytree(cache, folder / cache.relative_to(code), dirs_exist_ok=True)
     link(project, order)
     settings = [flag for override in order["overrides"] for flag in ("-S", override)]
     dvc(project, "exp", "run", "--name", name, *settings, "dvc.yaml")
