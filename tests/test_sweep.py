@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -322,14 +321,12 @@ def by_hand(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("sweep")
-def test_a_killed_worker_and_diverged_trials_harm_no_other_trial(swept: Swept, by_hand: str) -> None:
+def test_a_diverged_trial_harms_no_other_trial(swept: Swept, by_hand: str) -> None:
     choices = ["--name", "all", *SHORT, "-S", "train.seed=1", "-S", "train.learning_rate=0.5,0.2,1000"]
     sweep = swept.start(*choices, "--workers", "2")
-    victim = wait_for(lambda: swept.trials())[0]
-    victim.parent().kill()  # the Dask worker
     told, errors = sweep.communicate()
     assert (sweep.returncode, errors) == (1, "")
-    assert "workers: 2, at tls://127.0.0.1:" in told
+    assert "workers: 2 on this machine" in told
     assert len(trials(told, "FAILED: training diverged: .* Choose a smaller train.learning_rate.")) == 1
     sound = set(trials(told, "recorded"))
     assert swept.experiments() == sound
@@ -337,9 +334,8 @@ def test_a_killed_worker_and_diverged_trials_harm_no_other_trial(swept: Swept, b
     assert by_hand in {swept.sha256(name) for name in sound}
     head = swept.clone.output("git", "rev-parse", "HEAD").strip()
     for name in sound:  # nothing of another pipeline
-        changed = swept.clone.output(
-            "git", "diff", "--name-only", "HEAD", f"refs/exps/{head[:2]}/{head[2:]}/{name}"
-        ).split()
+        ref = f"refs/exps/{head[:2]}/{head[2:]}/{name}"
+        changed = swept.clone.output("git", "diff", "--name-only", "HEAD", ref).split()
         assert {path.partition("/")[0] for path in changed} == {"examples"}
     wait_for(lambda: not processes(swept.clone.folder))
     assert not swept.clone.changed()
@@ -397,7 +393,7 @@ def cluster(swept: Swept) -> Iterator[tuple[str, dict[str, str]]]:
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("sweep")
-def test_a_cluster_without_a_shared_folder_gets_code_and_data_and_gives_the_same_bits_back(
+def test_a_cluster_without_a_shared_folder_gives_the_same_bits_back_although_sweep_and_worker_are_killed(
     swept: Swept, cluster: tuple[str, dict[str, str]], by_hand: str
 ) -> None:
     address, told_to_clients = cluster
@@ -408,6 +404,8 @@ def test_a_cluster_without_a_shared_folder_gets_code_and_data_and_gives_the_same
     abandoned.communicate()
     wait_for(lambda: not swept.trials())
     sweep = swept.start(*choices, **told_to_clients)
+    victim = wait_for(swept.trials)[0]
+    victim.parent().kill()  # the Dask worker
     told, errors = sweep.communicate()
     assert (sweep.returncode, errors) == (0, "")
     (name,) = trials(told, "recorded")
@@ -421,13 +419,10 @@ def test_a_cluster_without_a_shared_folder_gets_code_and_data_and_gives_the_same
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("sweep")
-def test_a_cluster_of_this_machine_opens_no_port_to_others_and_no_page(dask: None, tmp_path: Path) -> None:
+def test_a_cluster_of_this_machine_opens_no_port(dask: None, tmp_path: Path) -> None:
     import psutil
 
-    with engine.connected("", 1, str(tmp_path)) as client:
-        assert client.scheduler.address.startswith("tls://127.0.0.1:")
+    with engine.connected("", 2, str(tmp_path)) as client:
+        assert len(client.scheduler_info(n_workers=-1)["workers"]) == 2
         family = [psutil.Process(), *psutil.Process().children(recursive=True)]
-        ports = [one.laddr for process in family for one in process.net_connections() if one.status == "LISTEN"]
-        assert len(ports) >= 4
-        assert ports
-        assert all(ip_address(port.ip).is_loopback for port in ports)
+        assert not [one for process in family for one in process.net_connections() if one.status == "LISTEN"]

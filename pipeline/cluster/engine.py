@@ -42,19 +42,19 @@ def connected(address: str, workers: int, place: str) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def local(workers: int, place: str) -> Iterator[Any]:
-    """A cluster on this machine: TLS with its own keys, on loopback only, and without a status page."""
+    """A cluster inside this process, without any port: its workers only start trials, which are processes, and wait."""
     import dask
     from distributed import LocalCluster
 
-    silent: dict[str, list[str]] = {f"distributed.{role}.http.routes": [] for role in ("scheduler", "worker")}
+    settings: dict[str, Any] = {f"distributed.{role}.http.routes": [] for role in ("scheduler", "worker")}
+    settings |= {"distributed.worker.profile.enabled": False}
     with (
-        dask.config.set(silent),
+        dask.config.set(settings),
         LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
-            host="127.0.0.1",
-            security=True,
-            dashboard_address="127.0.0.1:0",
+            processes=False,
+            dashboard_address=None,
             memory_limit=0,
             local_directory=place,
             silence_logs=logging.CRITICAL,

@@ -96,7 +96,8 @@ def run(project: "Project", trials: Sequence["Trial"], workers: int, cluster: st
         client = stack.enter_context(connected(cluster, min(workers, len(todo)), project.order["place"]))
         project, found = preparing.result()
         orders = {name: order | folders for name, order in found.items()}
-        typer.echo(f"workers: {len(client.scheduler_info(n_workers=-1)['workers'])}, at {client.scheduler.address}")
+        count = len(client.scheduler_info(n_workers=-1)["workers"])
+        typer.echo(f"workers: {count} {f'at {cluster}' if cluster else 'on this machine'}")
         failed, began = 0, time.monotonic()
         for count, (name, result) in enumerate(outcomes(client, orders, project.order), 1):
             error = result.get("error")
