@@ -12,10 +12,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+import requests
 from by_hand import STAGES, must
 from clone import ROOT, Clone
 from needs import need
@@ -419,10 +421,14 @@ def test_a_cluster_without_a_shared_folder_gives_the_same_bits_back_although_swe
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("sweep")
-def test_a_cluster_of_this_machine_opens_no_port(dask: None, tmp_path: Path) -> None:
+def test_a_cluster_of_this_machine_opens_no_port_to_others_and_no_page(dask: None, tmp_path: Path) -> None:
     import psutil
 
     with engine.connected("", 2, str(tmp_path)) as client:
         assert len(client.scheduler_info(n_workers=-1)["workers"]) == 2
         family = [psutil.Process(), *psutil.Process().children(recursive=True)]
-        assert not [one for process in family for one in process.net_connections() if one.status == "LISTEN"]
+        ports = [one.laddr for process in family for one in process.net_connections() if one.status == "LISTEN"]
+        assert ports
+        assert all(ip_address(port.ip).is_loopback for port in ports)
+        for port in ports:
+            assert requests.get(f"http://{port.ip}:{port.port}/status", timeout=5).status_code == 404

@@ -42,21 +42,21 @@ def connected(address: str, workers: int, place: str) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def local(workers: int, place: str) -> Iterator[Any]:
-    """A cluster inside this process, without any port: its workers only start trials, which are processes, and wait."""
-    import dask
-    from distributed import LocalCluster
+    """A cluster inside this process: its workers only start trials, which are processes, and wait.
 
-    settings: dict[str, Any] = {f"distributed.{role}.http.routes": [] for role in ("scheduler", "worker")}
-    settings |= {"distributed.worker.profile.enabled": False}
+    Dask insists on ports, one for each part. They are on loopback and serve no page.
+    """
+    import dask
+    from distributed import Scheduler, SpecCluster, Worker
+
+    silent: dict[str, Any] = {f"distributed.{role}.http.routes": [] for role in ("scheduler", "worker")}
+    own = {"protocol": "inproc://", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
+    one = {"cls": Worker, "options": own | {"nthreads": 1, "memory_limit": 0, "local_directory": place}}
     with (
-        dask.config.set(settings),
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=False,
-            dashboard_address=None,
-            memory_limit=0,
-            local_directory=place,
+        dask.config.set(silent | {"distributed.worker.profile.enabled": False}),
+        SpecCluster(
+            workers=dict.fromkeys(range(workers), one),
+            scheduler={"cls": Scheduler, "options": own},
             silence_logs=logging.CRITICAL,
         ) as cluster,
     ):
