@@ -128,8 +128,7 @@ def test_the_results_in_the_readme_are_those_that_were_measured() -> None:
 
 
 def test_the_speeds_that_are_shown_are_those_that_were_measured() -> None:
-    lines = (ROOT / "docs/bench.csv").read_text("utf-8").splitlines()
-    times = {(row["work"], row["contender"]): row for row in csv.DictReader(line for line in lines if line[0] != "#")}
+    times = {(row["work"], row["contender"]): row for row in measured("bench.csv")}
     page = (ROOT / "docs/speed.md").read_text("utf-8")
     (header,) = re.findall(r"^\| Work \| ours \| (.*) \|$", page, re.MULTILINE)
     works = [work for work, contender in times if contender == "JAX scan"]
@@ -139,6 +138,25 @@ def test_the_speeds_that_are_shown_are_those_that_were_measured() -> None:
         factors = [times.get((work, contender)) for contender in header.split(" | ")]
         cells = [f"{float(row['times ours']):.2f}×" if row else "–" for row in factors]
         assert f"| {work} | **{ours:,.0f} µs** | {' | '.join(cells)} |" in page
+
+
+def test_the_gains_of_threads_that_are_shown_are_those_that_were_measured() -> None:
+    page, by_net = (ROOT / "docs/workers.md").read_text("utf-8"), {}
+    for row in measured("workers.csv"):
+        by_net.setdefault(row["net"], []).append(row)
+    for net, (alone, two, *_) in by_net.items():
+        exact = len({row["sha256"] for row in by_net[net]}) == 1
+        assert exact == ("float64" not in net)
+        line = f"| {net} | {alone['ms_a_step']} | {two['ms_a_step']} | {two['times_faster']} |\n"
+        assert line in page or not exact or net == "CNN of 30 filters 5×5, batch 1000"
+    for row in measured("epoch.csv"):
+        assert f"| {row['contender']} | {row['threads']} | {row['seconds per epoch']} |\n" in page
+
+
+def measured(name: str) -> list[dict[str, str]]:
+    """The rows of a file in docs/, without its comments."""
+    lines = (ROOT / "docs" / name).read_text("utf-8").splitlines()
+    return list(csv.DictReader(line for line in lines if line[0] != "#"))
 
 
 def test_the_ten_files_of_the_reading_path_can_be_read_in_an_evening() -> None:
