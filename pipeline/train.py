@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline.base.errors import reports_errors
-from pipeline.base.provenance import Basis, code_hash, machine, sha256, unchanged
+from pipeline.base.provenance import Basis, code_hash, hashed, machine
 from pipeline.base.usage import run
 from pipeline.params import PARAMS_FILE, Overrides, ParamsFile, load_params
 
@@ -33,13 +33,13 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     from pipeline.training.workers import workers
 
     with workers(settings.arithmetic, settings.batch_size) as those, computing():
-        with unchanged(source):
-            data = describe_dataset(source) | {"sha256": sha256(source)}
+        with hashed(source) as digest:
+            data = describe_dataset(source)
             train, held_out = load_splits(source, data, ["train", data["held_out"]])
-        require_mixed(source, train.labels, settings.sampling)
-        shape, classes = (1, *data["feature_shape"]), len(data["class_names"])
-        trainer = Trainer(settings.model_dump(), shape, train, held_out, classes, those)
-        about = {"net": trainer.about, "params": settings.model_dump(), "data": data}
+            require_mixed(source, train.labels, settings.sampling)
+            shape, classes = (1, *data["feature_shape"]), len(data["class_names"])
+            trainer = Trainer(settings.model_dump(), shape, train, held_out, classes, those)
+        about = {"net": trainer.about, "params": settings.model_dump(), "data": data | {"sha256": digest()}}
         checkpoints = Checkpoints(kept, about | {"code": code_hash(CODE)}, every=CHECKPOINT_SECONDS)
         with Stopping() as stopping:
             if those.process.rank:  # only process 0 shows progress and writes files
@@ -47,8 +47,8 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
                 return
             with sole_writer(kept), Progress(trainer.plan, data["held_out"], checkpoints, stopping) as progress:
                 if settings.gradient != "backprop":
-                    seconds, steps = trainer.seconds(), trainer.plan.iterations
-                    progress.say(f"gradient {settings.gradient}: about {seconds:.0f} s for {steps} steps")
+                    whole = f"about {trainer.seconds():.0f} s for {trainer.plan.iterations} steps"
+                    progress.say(f"gradient {settings.gradient}: {whole}")
                 history = trainer.fit(progress, checkpoints, stopping)
                 with basis.unaltered():
                     save_training(folder, history, trainer.classifier(about), train, held_out)

@@ -152,7 +152,7 @@ def test_shear_leans_letters_to_both_sides():
 def test_training_on_distorted_images_is_the_same_however_it_is_cut(tmp_path, monkeypatch, sampling, layers):
     settings = {"augment": ALL, "sampling": sampling, "layers": layers, "length": "60 iterations"}
     result, history = finish(trainer(**settings), tmp_path)
-    monkeypatch.setattr("pipeline.training.trainer.DISTORTED", 1)
+    monkeypatch.setattr("pipeline.training.loader.DISTORTED", 1)
     one = trainer(**settings)
     begun = one.begin(None)
     begun.accuracies += history.accuracies[:1]

@@ -65,7 +65,7 @@ def lines(arithmetic: str, workers: Workers = SOLE) -> Iterator[str]:
     for name, settings in NETS.items():
         one = Trainer(PLAIN | settings | {"arithmetic": arithmetic}, (1, 28, 28), train, held_out, 10, workers)
         history = one.fit(lambda history: None, Checkpoints(Path(), {}, math.inf), Stopping())
-        answers = np.concatenate(list(logits(one.ops, one.net, one.weights, one.measured[1][0], 64)))
+        answers = np.concatenate(list(logits(one.ops, one.net, one.weights, one.loader.measured[1][0], 64)))
         total = hashlib.sha256()
         for part in one.result, history.losses, history.accuracies, answers:
             total.update(np.asarray(part).astype("<f8").tobytes())

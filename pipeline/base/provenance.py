@@ -7,6 +7,7 @@ import platform
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,6 +37,13 @@ def unchanged(path: Path) -> Iterator[None]:
     yield
     if _identity(path) != before:
         raise PipelineError(f"{path} changed while it was read; run it again.")
+
+
+@contextlib.contextmanager
+def hashed(path: Path) -> Iterator[Callable[[], str]]:
+    """The same, and a function that gives the file's SHA-256: a thread computes it meanwhile."""
+    with unchanged(path), ThreadPoolExecutor(1) as thread:
+        yield thread.submit(sha256, path).result
 
 
 def _identity(path: Path) -> tuple[int, ...] | None:

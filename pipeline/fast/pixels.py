@@ -44,6 +44,15 @@ def lit(images: Array, inputs: int) -> Array:
     return images[:, max(dark, images.shape[1] - inputs) :]
 
 
+def firsts(images: Array, inputs: int) -> Array:
+    """The column (N,) from which `lit` would take each arranged image, if it were alone."""
+    found = np.empty(len(images), np.intp)
+    for start in range(0, len(images), BLOCK):
+        found[start : start + BLOCK] = (images[start : start + BLOCK].view(WORD) != 0).argmax(axis=1)
+    found *= WORD.itemsize
+    return found.clip(images.shape[1] - inputs)
+
+
 def reordered(flat: Array, shape: tuple[int, ...], order: Array | None) -> Array:
     """A copy of the flat vector (P,) of a net, with the rows of W1, of `shape` (D, H), in that order."""
     flat = flat.copy()

@@ -40,7 +40,7 @@ class Images:
         """All images, BLOCK at a time."""
         return (self[start : start + BLOCK] for start in range(0, len(self), BLOCK))
 
-    def part(self, rows: slice) -> "Images":
+    def part(self, rows: slice | Array) -> "Images":
         """The images in `rows`, still to be made."""
         return Images(self.source[rows], self.white, self.make)
 

@@ -40,9 +40,9 @@ def cross_entropy(smoothing: float) -> Loss:
         n, y = len(labels), logits.T.copy()
         y -= np.maximum.reduce(y, axis=0)
         flat, at = y.reshape(-1), labels * n + np.arange(n)  # places of the logits of the labels
-        wanted = (1 - smoothing) * flat[at]
+        wanted = flat[at]
         if smoothing:
-            wanted += smoothing / len(y) * ops.sum(y, axis=0)
+            wanted = (1 - smoothing) * wanted + smoothing / len(y) * ops.sum(y, axis=0)
         ops.exp(y, out=y)
         total = ops.sum(y, axis=0, bound=1.0)
         values = ops.log(total) - wanted

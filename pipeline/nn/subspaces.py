@@ -19,6 +19,7 @@ MOST_NUMBERS = 1 << 18  # numbers of all axes: they are in the model file and in
 MOST_FITTED = 1 << 19  # numbers of a class that its axes are fitted to
 MOST_HELD_OUT = 10_000  # images that the limit is set on
 ITERATIONS = 4
+BLOCK = 1000  # images whose distances are computed at a time
 LEVEL_BITS = 8  # bits of a difference of two images
 LARGEST_AXIS, FINEST = 127, 12  # the largest number of an axis in int8, and the most bits after its binary point
 FALSE_REFUSALS = 0.01
@@ -34,12 +35,15 @@ class Subspaces(NamedTuple):
 
     def distances(self, images: Array, classes: Array) -> Array:
         """Squared distances (N,), in 255ths, of images (N, ...) from the subspaces of their `classes` (N,)."""
-        levels, found = as_levels(images), np.empty(len(images))
-        for k, (mean, axes) in enumerate(zip(self.means, self.axes, strict=True)):
-            chosen = classes == k
-            beside = levels[chosen] - mean
-            along = (beside @ axes.T.astype(np.float64)).astype(np.int64)
-            found[chosen] = (beside * beside).sum(axis=1) - (along * along).sum(axis=1) / 4.0**self.bits
+        found = np.empty(len(images))
+        for start in range(0, len(images), BLOCK):
+            levels, block = as_levels(images[start : start + BLOCK]), slice(start, start + BLOCK)
+            for k in np.unique(classes[block]):
+                chosen = np.flatnonzero(classes[block] == k)
+                beside = levels[chosen] - self.means[k]
+                along = (beside @ self.axes[k].T.astype(np.float64)).astype(np.int64)
+                squares = (beside * beside).sum(axis=1) - (along * along).sum(axis=1) / 4.0**self.bits
+                found[start + chosen] = squares
         return found
 
     def refuses(self, images: Array, classes: Array) -> Array:

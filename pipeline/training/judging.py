@@ -4,14 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.base.arrays import Array
 from pipeline.model import Classifier
 from pipeline.nn.calibration import fitted_temperature
 from pipeline.nn.subspaces import MOST_HELD_OUT, Subspaces, fit, limited
+from pipeline.training.loader import Labelled
 
 BATCH = 250  # images classified at a time
-
-Labelled = tuple[Array, Array]  # images (N, ...) and class indices (N,)
 
 
 def judging(net: Classifier, train: Labelled, held_out: Labelled) -> tuple[dict[str, Any], Subspaces | None]:

@@ -8,7 +8,8 @@ from pipeline.base.files import write_bytes
 from pipeline.base.provenance import digest
 from pipeline.base.text import table
 from pipeline.model import Classifier, save_model
-from pipeline.training.judging import Labelled, judging
+from pipeline.training.judging import judging
+from pipeline.training.loader import Labelled
 from pipeline.training.loop import History
 
 

@@ -1,8 +1,7 @@
 """From the settings of a training to a trained net: the one place where the parts of nn, fast and training meet."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,20 +11,19 @@ from pipeline.base.signals import Stopping
 from pipeline.base.words import made, read
 from pipeline.fast.differences import differences, has_structure
 from pipeline.fast.one_image import one_image
-from pipeline.fast.pixels import affine_suffix, arranged, dimmest_first, lit, reordered
+from pipeline.fast.pixels import affine_suffix, reordered
 from pipeline.fast.rewrite import fast
 from pipeline.model import Classifier
 from pipeline.nn.arithmetic import ARITHMETICS
 from pipeline.nn.gradients import GRADIENTS, Gradient, loss_of, of_part
-from pipeline.nn.images import together
 from pipeline.nn.inference import count_right
 from pipeline.nn.initializers import INITIALIZERS, initialize
 from pipeline.nn.losses import LOSSES, mean
 from pipeline.nn.net import Draw, build, finish, views
 from pipeline.nn.random import Stream
-from pipeline.training.augment import distortion
 from pipeline.training.averages import AVERAGES
 from pipeline.training.checkpoints import Checkpoints, State
+from pipeline.training.loader import Labelled, Loader
 from pipeline.training.loop import BLOCK, DROPOUT_STREAM, WEIGHTS_STREAM, History, Measured, Steps, fit, plan
 from pipeline.training.loop import require_better_than_guessing as require_better
 from pipeline.training.optimizers import OPTIMIZERS, Slots
@@ -33,18 +31,15 @@ from pipeline.training.pace import Fastest
 from pipeline.training.schedules import SCHEDULES
 from pipeline.training.team import ALONE, SOLE, Team, Workers, side_by_side
 
-Labelled = tuple[Array, Array]  # images (N, ...) and class indices (N,)
 DECAYED = 1e-290  # weights of dark pixels shrink to this; some processors have no number between 2e-308 and 0
-DISTORTED = 1 << 22  # pixels of the images that are distorted at a time
 TERMS = 1 << 22  # terms of the losses of the steps that are taken at once
 
 
 class Trainer:
     """A net, its data and its settings (the keys of section `train` of params.yaml).
 
-    Where the first layer is affine and images are bytes, `order` is the order of the pixels, and of their weights,
-    during the training: see pipeline.fast.pixels. Files keep the order of the images. Distorted images have no order:
-    too few pixels stay dark.
+    If the first layer is affine and images are bytes, pixels, and with them weights, have another order during the
+    training: that of the loader. Files keep the order of the images.
     """
 
     def __init__(
@@ -61,17 +56,14 @@ class Trainer:
         self.plan = plan(len(train[0]), *(settings[key] for key in ("batch_size", "length", "sampling", "seed")))
         self.about = {key: settings[key] for key in ("layers", "arithmetic", "loss", "batch_size")}
         self.about |= {"input_shape": list(shape), "classes": classes}
-        parts = together(train[0], held_out[0])
-        white = parts[0].white
-        self.distortion = distortion(settings["augment"], shape, settings["seed"], white)
-        net = build(settings["layers"], shape, classes, settings["batch_size"], white)
-        self.net, self.shapes, self.order = fast(net), net.shapes, None
-        if white and net.words[0][0] == "affine" and settings["gradient"] == "backprop" and not self.distortion:
-            self.net, self.order = affine_suffix(self.net), dimmest_first(parts[0])
-            parts = [part.then(partial(arranged, order=self.order, white=net.white)) for part in parts]
-        parts = [part.held() for part in parts]
-        self.train = parts[0], train[1]
-        self.measured = (parts[0].then(self.lit), train[1]), (parts[1].then(self.lit), held_out[1])
+        self.loader = Loader(train, held_out, self.plan, shape, settings["augment"])
+        net = build(settings["layers"], shape, classes, settings["batch_size"], self.loader.white)
+        self.net, self.shapes = fast(net), net.shapes
+        bytes_first = self.loader.white and net.words[0][0] == "affine" and not self.loader.distortion
+        if bytes_first and settings["gradient"] == "backprop":
+            self.net = affine_suffix(self.net)
+            self.loader.arrange(net.white)
+        self.loader.load()
         self.loss, self.average = made(LOSSES, settings["loss"]), made(AVERAGES, settings["average"])
         self.optimizer, self.schedule = made(OPTIMIZERS, settings["optimizer"]), made(SCHEDULES, settings["schedule"])
         start, stream = made(INITIALIZERS, settings["initializer"]), Stream(settings["seed"], WEIGHTS_STREAM)
@@ -126,9 +118,13 @@ class Trainer:
 
     def steps(self) -> Steps:
         """A function (batches (m, B), steps done before) -> losses (m,) that takes the steps of the batches."""
-        images, labels = self.train
+        run = self.way()
+        return lambda batches, done: run(self.loader.stored(batches), done)
+
+    def way(self) -> Steps:
+        """The same for batches of images as they are stored."""
         if self.steps_are_single():
-            run_single = one_image(self.ops, self.net, self.weights, images, labels)
+            run_single = one_image(self.ops, self.net, self.weights, *self.loader.sets[0])
             return lambda batches, done: run_single(
                 batches[:, 0], np.array([self.rate(done + i) for i in range(len(batches))])
             )
@@ -140,8 +136,8 @@ class Trainer:
 
         def run(batches: Array, done: int) -> Array:
             losses = np.empty(len(batches))
-            for i, x in enumerate(self.images(batches, done)):
-                losses[i] = gradient(x, labels[batches[i]], self.draw(done + i))
+            for i, x in enumerate(self.loader.images(batches, done)):
+                losses[i] = gradient(x, self.loader.labels[batches[i]], self.draw(done + i))
                 self.update(grads, self.slots, self.rate(done + i), done + i)
             return losses
 
@@ -163,15 +159,16 @@ class Trainer:
         part, own = among.part(batches.shape[1]), team.part(len(self.weights))
         grads, terms = np.empty_like(self.weights), []
         gradient = of_part(self.ops, self.net, self.loss, self.weights, grads, among.max)
-        slots = self.owned_slots(own, counts)
-        for i, x in enumerate(self.images(batches, done, part)):
+        slots, labels = self.owned_slots(own, counts), self.loader.labels[batches[:, part]]
+        for i, x in enumerate(self.loader.images(batches, done, part)):
             draw = self.draw(done + i, part.start)
-            terms.append(gradient(x, self.train[1][batches[i, part]], draw, batches.shape[1]))
+            terms.append(gradient(x, labels[i], draw, batches.shape[1]))
             if among is not team and team.rank:
                 grads[:] = 0
             found = team.owned(grads)
             finish(self.net, found, own.start)
-            self.update(found, slots, rates[i], done + i, own, self.dark(x) if team.size == 1 else 0)
+            dark = self.loader.left_out(x) * self.shapes["W1"][1]
+            self.update(found, slots, rates[i], done + i, own, dark if team.size == 1 else 0)
             team.share(self.weights)
         every = np.zeros((*batches.shape, *terms[0].shape[1:]), terms[0].dtype)
         every[:, part] = terms
@@ -189,24 +186,11 @@ class Trainer:
         """Whether fast.one_image can take the steps: plain gradient descent on one image each."""
         plain = {"batch_size": 1, "optimizer": "sgd", "weight_decay": 0, "average": "none"}
         made_for = has_structure(self.net, self.settings["loss"]) and read(self.settings["loss"], LOSSES)[1] == (0,)
-        return made_for and self.order is not None and all(self.settings[key] == value for key, value in plain.items())
-
-    def images(self, batches: Array, done: int, part: slice = slice(None)) -> Iterator[Array]:
-        """The images (B, k) of a part of each batch; many are distorted at once, because a few take as long."""
-        images, of_all, batches = self.train[0], batches, batches[:, part]
-        if not self.distortion:
-            for batch in batches:
-                yield self.lit(images[batch])
-            return
-        most = max(DISTORTED // (batches.shape[1] * images.source.shape[1]), 1)
-        for start in range(0, len(batches), most):
-            block = batches[start : start + most]
-            numbers = self.plan.numbers(of_all[start : start + most], done + start)[:, part]
-            yield from self.distortion.render(images[block.reshape(-1)], numbers.reshape(-1)).reshape(*block.shape, -1)
-
-    def lit(self, images: Array) -> Array:
-        """Images (n, D) as the net takes them; where pixels have an order, without those dark in all images."""
-        return images if self.order is None else lit(images, len(self.order) + 1)
+        return (
+            made_for
+            and self.loader.order is not None
+            and all(self.settings[key] == value for key, value in plain.items())
+        )
 
     def gradient(self, grads: Array) -> Gradient:
         """The function for `gradient` in the settings, bound to the weights and `grads`."""
@@ -221,10 +205,6 @@ class Trainer:
         """The learning rate of the next step, after `done` steps."""
         share = self.schedule(done / self.plan.iterations, done // self.plan.per_epoch)
         return float(self.settings["learning_rate"] * share)
-
-    def dark(self, x: Array) -> int:
-        """How many weights at the start of the vector belong to pixels that `lit` left out of x (n, k)."""
-        return 0 if self.order is None else (len(self.order) + 1 - x.shape[1]) * self.shapes["W1"][1]
 
     def update(
         self, grads: Array, slots: Slots, rate: float, done: int, own: slice = slice(None), dark: int = 0
@@ -250,16 +230,17 @@ class Trainer:
         """Accuracy on the training and on the held-out images."""
         weights, process = self.averaged if self.average else self.weights, self.workers.process
         process.share(weights)
-        own = [process.part(len(images)) for images, _ in self.measured]
-        parts = [(images.part(some), labels[some]) for some, (images, labels) in zip(own, self.measured, strict=True)]
+        sets = self.loader.measured
+        own = [process.part(len(labels)) for _, labels in sets]
+        parts = [(images.part(some), labels[some]) for some, (images, labels) in zip(own, sets, strict=True)]
         right = np.array([float(count_right(self.ops, self.net, weights, *part)) for part in parts])
-        train, held_out = process.sum(right) / [len(labels) for _, labels in self.measured]
+        train, held_out = process.sum(right) / [len(labels) for _, labels in sets]
         return float(train), float(held_out)
 
     def seconds(self) -> float:
         """About how many seconds all gradients of the run will take: one gradient is timed, or one of its losses."""
         indices = np.arange(self.plan.images)[: self.settings["batch_size"]]
-        given = next(self.images(indices[None], 0)), self.train[1][indices], self.draw(0)
+        given = next(self.loader.images(indices[None], 0)), self.loader.labels[indices], self.draw(0)
         numerical = self.settings["gradient"].startswith("numerical")
         if numerical and has_structure(self.net, self.settings["loss"]):
             trial, trials = self.gradient(np.empty_like(self.weights)), 1
@@ -280,9 +261,10 @@ class Trainer:
 
     def turned(self, vector: Array, back: bool = False) -> Array:
         """A copy of a vector (P,) in the order of the training, or with `back` in the order of the file."""
-        if self.order is None or len(vector) != len(self.weights):
+        order = self.loader.order
+        if order is None or len(vector) != len(self.weights):
             return vector.copy()
-        return reordered(vector, self.shapes["W1"], np.argsort(self.order) if back else self.order)
+        return reordered(vector, self.shapes["W1"], np.argsort(order) if back else order)
 
     def state(self, history: History) -> State:
         """All that the rest of the run depends on; random streams need only the iteration."""
