@@ -23,7 +23,7 @@ setup: .venv/.ready ## install the pinned packages into .venv, once: about a min
 
 extras: .venv/.extras ## install what only exports, sweeps, MPI, the fuzzer and the tests with axe-core (by npm, if it is there) need
 
-demo: setup ## a minute or two: the whole pipeline on the bundled digits, without network: metrics and pictures
+demo: setup ## 1 to 4 minutes: installs, then the whole pipeline on the bundled digits: metrics and pictures
 	@$(RUN) python -m dvc repro $(DIGITS)/dvc.yaml
 	@awk -F '[": ,]+' '/^  "[a-z_]+": [0-9]/ { printf "%-11s %.4g\n", $$2, $$3 }' $(DIGITS)/data/evaluation/metrics.json
 	@echo "pictures    $(DIGITS)/data/evaluation/*.png"

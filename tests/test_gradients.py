@@ -9,12 +9,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pipeline.base.errors import PipelineError
+from pipeline.base.words import Choice
+from pipeline.commands import gradcheck
 from pipeline.fast.differences import differences
 from pipeline.nn.arithmetic import ARITHMETICS, floating
 from pipeline.nn.check import FLOAT64, check, difference, directions, draw, every_loss, every_net, example
 from pipeline.nn.gradients import backprop, complex_step, loss_of, numerical
 from pipeline.nn.initializers import glorot, initialize
-from pipeline.nn.layers import LAYERS
+from pipeline.nn.layers import LAYERS, elementwise
 from pipeline.nn.losses import cross_entropy, hinge
 from pipeline.nn.net import build, forward, operands, size, views
 from pipeline.nn.random import Stream
@@ -124,6 +126,22 @@ def test_the_command_prints_a_table_and_fails_beyond_the_tolerance():
     assert "conv 2 3, tanh, affine            hinge " in done.stdout
     assert done.stderr.startswith("error: backpropagation is off by ")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("formula", "slope", "told"),
+    [
+        (lambda ops, x: np.abs(x), lambda y: np.nan * y, "backpropagation is off by nan, "),
+        (lambda ops, x: np.sqrt(np.abs(x) ** 2 + 1), lambda y: np.sqrt(y * y - 1) / y, "complex steps are off by "),
+    ],
+    ids=["not a number", "right for real numbers alone"],
+)
+def test_the_command_refuses_a_layer(formula, slope, told, monkeypatch):
+    monkeypatch.setitem(LAYERS, "odd", Choice(lambda at: elementwise(at, formula, slope, None)))
+    net = build(["affine 4", "relu", "odd", "affine"], (1, 6, 6), 3, 6, 255)
+    monkeypatch.setattr("pipeline.nn.check.every_net", lambda side: [("odd", net)])
+    with pytest.raises(SystemExit, match=f"^error: {told}"):
+        gradcheck.main(tolerance=1e-6, side=6, seed=1)
 
 
 # differences

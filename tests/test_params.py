@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.base.errors import PipelineError
-from pipeline.base.words import Choice, alternatives
+from pipeline.base.words import Choice, alternatives, span
 from pipeline.commands.schema import json_schema
 from pipeline.datasets.registry import DATASETS
 from pipeline.nn.arithmetic import ARITHMETICS
@@ -182,10 +182,13 @@ def words(key: str) -> dict[str, Choice]:
 
 @pytest.mark.parametrize("path", PARAMS, ids=lambda path: path.parent.name)
 @pytest.mark.parametrize("key", ["layers", *filter(words, Train.model_fields)])
-def test_the_comment_beside_a_key_names_its_words_and_their_numbers(path, key):
+def test_the_comment_beside_a_key_names_its_words_and_the_ranges_of_their_numbers(path, key):
     (comment,) = re.findall(rf"((?:^  #.*\n)*)^  {key}:.*?(#.*|)\n", path.read_text("utf-8"), re.MULTILINE)
     for one in re.split(", | or ", alternatives(words(key) or settings.LAYERS)):
         assert one in "".join(comment)
+    told = "".join(comment).replace(",", "").replace("up to", "to")
+    for number in (number for choice in (words(key) or settings.LAYERS).values() for number in choice.numbers):
+        assert span(number) in told
 
 
 def test_P1_an_unknown_key_is_refused_with_the_nearest_name(tmp_path):

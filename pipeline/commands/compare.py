@@ -23,7 +23,9 @@ WHERE = "runs are compared inside the project's repository"
 
 @reports_errors
 def main(
-    revisions: Annotated[list[str] | None, typer.Argument(help="Commits, branches or experiments.")] = None,
+    revisions: Annotated[
+        list[str] | None, typer.Argument(metavar="REVISION", help="Commits, branches or experiments.")
+    ] = None,
     out: Annotated[Path, typer.Option(metavar="HTML", help="Where the page goes.")] = Path("data/compare.html"),
 ) -> None:
     """Compare runs in one page: the parameters that differ, the metrics, and the curves in one chart.

@@ -144,5 +144,6 @@ def show(runs: Sequence["Run"], objective: str) -> None:
         differing = words({key: run.params[key] for key in varied})
         typer.echo(f"{number(objective, abs(worth(run, objective)[1]))}  {run.name}  {differing}")
     typer.echo(
-        f"dvc exp apply {runs[0].name} brings the best here; pipeline verify --revision {runs[0].name} proves it."
+        f"dvc exp apply {runs[0].name} brings the best here; if it misses outputs of another pipeline, ignore that. "
+        f"pipeline verify --revision {runs[0].name} proves it."
     )
