@@ -27,17 +27,23 @@ from pipeline.nn.subspaces import Subspaces
 ABOUT = "about"  # the member of weights.npz that describes the others, as JSON
 DIGEST = "sha256"  # the key of the description with the hash of the arrays
 JUDGING = "judging"  # the key that says how answers are judged, with the hash of the arrays of Subspaces
+DETECTOR = "detector"  # the key in it that describes the detector; its arrays have this in front of their names
+BATCH = 250  # images that the detector classifies at a time
 REMAKE = "make it again: python -m pipeline.train"
 
 
 class Classifier(NamedTuple):
-    """A net with its weights by name, the description in its file, and its subspaces (None in old files)."""
+    """A net with its weights by name, the description in its file, and its subspaces (None in old files).
+
+    detector: a second net with the same layers and one more class, for images of no class, if there is one.
+    """
 
     ops: Arithmetic
     loss: Loss
     weights: Mapping[str, Array]
     about: Mapping[str, Any]
     subspaces: Subspaces | None = None
+    detector: "Classifier | None" = None
 
     @property
     def temperature(self) -> float:
@@ -65,12 +71,26 @@ class Classifier(NamedTuple):
 
     def refuses(self, images: Array, scores: Array) -> Array | None:
         """Whether each image (N, ...) with logits (N, K) is like no training image; None where the file cannot tell."""
-        return None if self.subspaces is None else self.subspaces.refuses(images, scores.argmax(axis=1))
+        if self.subspaces is None:
+            return None
+        classes = scores.argmax(axis=1)
+        refused = self.subspaces.refuses(images, classes)
+        if self.detector:
+            refused |= self.detector.shares_of(images, classes) < self.detector.about["limit"]
+        return refused
+
+    def shares_of(self, images: Array, classes: Array) -> Array:
+        """The probability (N,) of the class in `classes` (N,) for each image (N, ...)."""
+        shares: Array = self.probabilities(self.logits(images, BATCH))[np.arange(len(images)), classes]
+        return shares
 
     @property
     def unlike(self) -> Mapping[str, Any] | None:
-        """The subspaces as a mapping, for code that knows no nets."""
-        return None if self.subspaces is None else self.subspaces._asdict()
+        """The subspaces and the detector as a mapping, for code that knows no nets."""
+        if self.subspaces is None:
+            return None
+        found = self.detector and {"weights": self.detector.weights, "limit": self.detector.about["limit"]}
+        return {**self.subspaces._asdict(), DETECTOR: found}
 
     def judged(self, images: Array, scores: Array, labels: Array) -> dict[str, float]:
         """Calibration errors of logits (N, K), with the temperature and without, and the share of images refused."""
@@ -123,11 +143,17 @@ def added(parts: Iterable[Array]) -> Array:
 
 
 def save_model(
-    path: Path, weights: Array, shapes: Shapes, about: Mapping[str, Any], subspaces: Subspaces | None = None
+    path: Path,
+    weights: Array,
+    shapes: Shapes,
+    about: Mapping[str, Any],
+    subspaces: Subspaces | None = None,
+    detector: Classifier | None = None,
 ) -> None:
     """Replace `path` with the arrays by name and `about`, which describes the net and its origin.
 
-    `about` also gets the SHA-256 of the weights, and of the arrays of `subspaces`, so that it fits no other arrays.
+    `about` also gets the SHA-256 of the weights, of the arrays of `subspaces` and of those of `detector`, so that it
+    fits no other arrays.
     Raises PipelineError where a weight is not finite, and leaves `path` as it was.
     """
     arrays, unlike = views(weights, shapes), {}
@@ -135,7 +161,12 @@ def save_model(
     if subspaces is not None:
         unlike = {"means": subspaces.means, "axes": subspaces.axes}
         said = {"bits": subspaces.bits, "limit": subspaces.limit, DIGEST: arrays_digest(unlike)}
+        if detector:
+            require_finite(path, detector.weights)
+            said[DETECTOR] = {"limit": detector.about["limit"], DIGEST: arrays_digest(detector.weights)}
         about = {**about, JUDGING: about[JUDGING] | said}
+    if detector:
+        unlike |= {f"{DETECTOR}_{name}": array for name, array in detector.weights.items()}
     description = json.dumps({**about, DIGEST: arrays_digest(arrays)}, sort_keys=True, allow_nan=False)
     write_npz(path, arrays | unlike | {ABOUT: np.array(description)})
 
@@ -150,6 +181,20 @@ def load_model(path: Path) -> Classifier:
         raise PipelineError(f"{path} does not say what net it holds (no member {ABOUT!r}); {REMAKE}.")
     about = read_json(str(arrays.pop(ABOUT)), path, Trained, REMAKE)
     subspaces = read_subspaces(path, arrays, about) if about.get(JUDGING) else None
+    detector = read_detector(path, arrays, about) if (about.get(JUDGING) or {}).get(DETECTOR) else None
+    return read_net(path, arrays, about)._replace(subspaces=subspaces, detector=detector)
+
+
+def read_detector(path: Path, arrays: dict[str, Array], about: Mapping[str, Any]) -> Classifier:
+    """The detector of a model file, taken out of its arrays. Raises PipelineError where they do not fit `about`."""
+    names = [name for name in arrays if name.startswith(f"{DETECTOR}_")]
+    weights = {name.removeprefix(f"{DETECTOR}_"): arrays.pop(name) for name in names}
+    net = about["net"] | {"classes": about["net"]["classes"] + 1}
+    return read_net(path, weights, {"net": net, "data": about["data"], **about[JUDGING][DETECTOR]})
+
+
+def read_net(path: Path, arrays: Mapping[str, Array], about: Mapping[str, Any]) -> Classifier:
+    """The net that `about` describes, with its `arrays` by name. Raises PipelineError where they do not fit."""
     require_finite(path, arrays)
     require_digest(path, about[DIGEST], arrays)
     net = about["net"]
@@ -163,7 +208,7 @@ def load_model(path: Path) -> Classifier:
     expected = {name: (shape, ops.dtype) for name, shape in built.shapes.items()}
     if {name: (array.shape, array.dtype) for name, array in arrays.items()} != expected:
         raise PipelineError(f"{path}: {', '.join(net['layers'])} has arrays {built.shapes}, found others; {REMAKE}.")
-    return Classifier(ops, loss, arrays, about, subspaces)
+    return Classifier(ops, loss, arrays, about)
 
 
 def read_subspaces(path: Path, arrays: dict[str, Array], about: Mapping[str, Any]) -> Subspaces:

@@ -17,7 +17,6 @@ from pipeline.nn.images import stored
 from pipeline.nn.inference import logits
 from pipeline.nn.layers import LAYERS
 from pipeline.nn.net import Net, build, size, views
-from pipeline.nn.subspaces import Subspaces
 
 SIGMOID = ["affine 12", "sigmoid", "affine"]
 TEXTBOOK = ["conv 30 5", "relu", "max_pool 2", "affine 100", "relu", "affine"]
@@ -57,10 +56,11 @@ def a_net(
     arithmetic: str = "exact",
     layout: str = "flat",
     normalize: bool = True,
+    classes: int = 10,
 ) -> tuple[dict[str, Array], dict[str, Any]]:
     """Weights that give clear answers, and the description in their file."""
     seen = feature_shape(features, shape)
-    net = {"layers": layers, "input_shape": [1, *seen], "classes": 10, "arithmetic": arithmetic, "batch_size": 100}
+    net = {"layers": layers, "input_shape": [1, *seen], "classes": classes, "arithmetic": arithmetic, "batch_size": 100}
     data = described(shape) | {
         "feature_shape": seen,
         "features": features,
@@ -106,9 +106,9 @@ def joined(weights: Mapping[str, Array]) -> Array:
     return np.concatenate([array.reshape(-1) for array in weights.values()])
 
 
-def a_file(path: Path, weights: dict[str, Array], about: dict[str, Any], subspaces: Subspaces | None = None) -> Path:
-    """A model file of a net."""
-    save_model(path, joined(weights), {name: array.shape for name, array in weights.items()}, about, subspaces)
+def a_file(path: Path, weights: dict[str, Array], about: dict[str, Any], *judging: Any) -> Path:
+    """A model file of a net; judging: its subspaces and its detector, if there are any."""
+    save_model(path, joined(weights), {name: array.shape for name, array in weights.items()}, about, *judging)
     return path
 
 

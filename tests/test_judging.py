@@ -7,7 +7,7 @@ from nets import a_file, a_net
 from pipeline.base.errors import PipelineError
 from pipeline.base.npz import arrays_digest, read_npz, write_npz
 from pipeline.base.text import percent
-from pipeline.model import load_model
+from pipeline.model import Classifier, load_model
 from pipeline.nn.arithmetic import ARITHMETICS
 from pipeline.nn.calibration import calibration_error, fitted_temperature, tempered
 from pipeline.nn.random import Stream
@@ -30,7 +30,7 @@ def images(count: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
 @pytest.fixture(scope="module")
 def familiar() -> Subspaces:
     found, _ = fit(*images(300), 3)
-    return limited(found, *images(300, seed=2))
+    return limited(found, *images(300, seed=2), 0.01)
 
 
 def test_subspaces_have_the_same_bits_everywhere(familiar):
@@ -108,14 +108,20 @@ def test_nothing_is_said_to_be_wholly_sure(share, digits, text):
     assert percent(share, digits) == text
 
 
-def judged_file(path, held_out="train"):
+def a_detector(shown=None, held_out=None):
+    """A net of one class more, which nobody trained."""
+    weights, about = a_net(["affine 6", "tanh", "affine"], SHAPE, classes=11)
+    return Classifier(ARITHMETICS["exact"], None, weights, about)
+
+
+def judged_file(path, held_out="train", detect=None):
     """A model file that can refuse, with its classifier."""
     weights, about = a_net(["affine 6", "tanh", "affine"], SHAPE)
     about["data"] |= {"held_out": held_out, "validation": 0}
     rows, labels = images(400)
     net = load_model(a_file(path, weights, about))
-    said, found = judging(net, (rows, labels), images(100, seed=2))
-    return a_file(path, weights, about | said, found)
+    said, *found = judging(net, (rows, labels), images(100, seed=2), detect)
+    return a_file(path, weights, about | said, *found)
 
 
 @pytest.mark.parametrize("held_out", ["train", "validation"])
@@ -138,5 +144,38 @@ def test_what_answers_are_judged_by_is_vouched_for(tmp_path, name):
     with pytest.raises(PipelineError, match=r"describes arrays with SHA-256 .* and holds others"):
         load_model(path)
     write_npz(path, {key: array for key, array in arrays.items() if key != name})
+    with pytest.raises(PipelineError, match=r"describes arrays with SHA-256 .* and holds others"):
+        load_model(path)
+
+
+def test_a_model_file_keeps_its_detector_which_refuses_what_it_does_not_find_likely(tmp_path):
+    net = load_model(judged_file(tmp_path / "with.npz", "test", a_detector))
+    alone = load_model(judged_file(tmp_path / "without.npz", "test"))
+    rows, _ = images(100, seed=3)
+    scores = net.logits(rows, 10)
+    classes = scores.argmax(axis=1)
+    unlikely = net.detector.shares_of(rows, classes) < net.detector.about["limit"]
+    far = net.subspaces.refuses(rows, classes)
+    assert net.about["sha256"] == alone.about["sha256"]
+    np.testing.assert_array_equal(net.refuses(rows, scores), unlikely | far)
+    every = net._replace(detector=net.detector._replace(about={**net.detector.about, "limit": 1.0}))
+    assert every.refuses(rows, scores).all()
+    assert alone.detector is None
+
+
+def damaged(arrays):
+    """Arrays of a model file with another weight of the detector."""
+    return arrays | {"detector_W1": arrays["detector_W1"] + 1}
+
+
+def missing(arrays):
+    """Arrays of a model file without one of the detector."""
+    return {name: array for name, array in arrays.items() if name != "detector_b2"}
+
+
+@pytest.mark.parametrize("change", [damaged, missing])
+def test_a_detector_that_does_not_fit_its_description_is_refused(tmp_path, change):
+    path = judged_file(tmp_path / "weights.npz", "test", a_detector)
+    write_npz(path, change(read_npz(path)))
     with pytest.raises(PipelineError, match=r"describes arrays with SHA-256 .* and holds others"):
         load_model(path)

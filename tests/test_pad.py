@@ -22,7 +22,7 @@ from pipeline.datasets.raw import arrange
 from pipeline.datasets.registry import DATASETS
 from pipeline.digit.framing import Framing
 from pipeline.digit.picture import digits
-from pipeline.model import load_model
+from pipeline.model import Classifier, load_model
 from pipeline.nn.arithmetic import ARITHMETICS
 from pipeline.nn.losses import softmax
 from pipeline.nn.subspaces import fit
@@ -149,6 +149,29 @@ def test_page_and_python_agree_on_what_is_like_no_training_image(browser, tmp_pa
             assert ("like no image" in said) == refused
             np.testing.assert_allclose(shares, classifier.probabilities(scores)[0], atol=1e-3)
     assert found[0] != found[2]
+    assert browser.complaints() == []
+
+
+@pytest.mark.parametrize("limit", [0.0, 1.0])
+def test_page_and_python_agree_on_what_the_detector_finds_unlikely(browser, tmp_path, limit):
+    weights, about = a_net()
+    about["judging"] = {"temperature": 2.0, "held_out": "train", "images": 9}
+    judge, _ = fit(np.zeros((20, 784), np.uint8), np.arange(20) % 10, 10)
+    detector = Classifier(ARITHMETICS["exact"], None, *a_net(classes=11))
+    detector = detector._replace(about=detector.about | {"limit": limit})
+    file = a_file(tmp_path / "weights.npz", weights, about, judge._replace(limit=1e12), detector)
+    net, rng = load_model(file), np.random.default_rng(5)
+    answers = Answers(rng.random((9, 28, 28)), np.arange(9), rng.dirichlet(np.ones(10), 9), list("0123456789"), 0.5)
+    text = page(answers, CURVES, np.arange(5), np.ones((4, 28, 28)), weights, net.about, net.unlike)
+    (tmp_path / "report.html").write_bytes(text)
+    browser.open(tmp_path / "report.html")
+    draw(browser, 8)
+    image, _ = by_python(file, drawn(browser), tmp_path)
+    x = image.reshape(1, -1).astype(np.float32) / np.float32(255)
+    scores = net.logits(x, 1)
+    likely, refused = browser.run("return [pad.digits[0].likely, pad.refused]")
+    assert likely == pytest.approx(net.detector.shares_of(x, scores.argmax(axis=1)).item(), abs=1e-3)
+    assert refused == net.refuses(x, scores).item() == (limit == 1)
     assert browser.complaints() == []
 
 

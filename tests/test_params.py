@@ -328,6 +328,7 @@ def test_spaces_around_a_word_and_its_numbers_mean_nothing():
         ("train.learning_rate", 1000, 1000.5),
         ("train.batch_size", 1, 0),
         ("train.seed", 0, -1),
+        ("train.negatives", 1_000_000, -1),
         ("train.seed", 2**63 - 1, 2**63),
         ("convert.validation", 0, -1),
         ("evaluate.batch_size", 1, 0),

@@ -150,6 +150,13 @@ class Net(Part):
     batch_size: Size  # the bits of exact arithmetic depend on it
 
 
+class Detector(Part):
+    """A net like the one beside it, with one more class, for images of no class; its arrays lie beside the weights."""
+
+    limit: float = Field(ge=0, le=1)  # of the probability of the class of an image: below, it is refused
+    sha256: Sha256
+
+
 class Judging(Part):
     """How answers are judged: nn.calibration, and nn.subspaces, whose arrays lie beside the weights."""
 
@@ -159,6 +166,7 @@ class Judging(Part):
     held_out: Literal["validation", "train"]  # the split whose images set the limit
     images: int = Field(ge=1)
     sha256: Sha256
+    detector: Detector | None = None
 
 
 class Trained(Part):

@@ -67,11 +67,13 @@ def as_bytes(fractions: Array) -> Array:
         return (fractions * np.float32(BRIGHTEST) + np.float32(0.5)).astype(np.uint8)
 
 
-def stored(images: Array) -> Images:
+def stored(images: Array | Images) -> Images:
     """Images (N, ...) as bytes if they are bytes, or float32 pixels that are all whole 255ths; or as they are.
 
     Bytes take a quarter of the memory. The first layer of a net divides its sums by 255, instead of the pixels.
     """
+    if isinstance(images, Images):
+        return images
     if images.dtype == np.uint8:
         return Images(images, 1)
     whole = images.dtype == np.float32 and all(
@@ -80,10 +82,10 @@ def stored(images: Array) -> Images:
     return Images(images, BRIGHTEST if whole else None)
 
 
-def together(images: Array, others: Array) -> list[Images]:
+def together(images: Array | Images, others: Array) -> list[Images]:
     """Two sets of images, both as bytes with the same white, or both unchanged."""
     parts = [stored(images), stored(others)]
-    return parts if parts[0].white == parts[1].white else [Images(images, None), Images(others, None)]
+    return parts if parts[0].white == parts[1].white else [Images(part.source, None) for part in parts]
 
 
 def shifted(images: Array, shape: Sequence[int]) -> Iterator[Array]:

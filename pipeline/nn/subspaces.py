@@ -22,7 +22,6 @@ ITERATIONS = 4
 BLOCK = 1000  # images whose distances are computed at a time
 LEVEL_BITS = 8  # bits of a difference of two images
 LARGEST_AXIS, FINEST = 127, 12  # the largest number of an axis in int8, and the most bits after its binary point
-FALSE_REFUSALS = 0.01
 
 
 class Subspaces(NamedTuple):
@@ -94,7 +93,7 @@ def orthonormal(rows: Array) -> Array:
     return rows
 
 
-def limited(subspaces: Subspaces, images: Array, predicted: Array) -> Subspaces:
-    """`subspaces` with a limit that a share FALSE_REFUSALS of `images` exceeds at most; they were fitted to others."""
+def limited(subspaces: Subspaces, images: Array, predicted: Array, share: float) -> Subspaces:
+    """`subspaces` with a limit that this share of `images` exceeds at most; the subspaces were fitted to others."""
     ordered = np.sort(subspaces.distances(images, predicted))
-    return subspaces._replace(limit=float(ordered[int(len(ordered) * (1 - FALSE_REFUSALS))]))
+    return subspaces._replace(limit=float(ordered[int(len(ordered) * (1 - share))]))

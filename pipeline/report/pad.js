@@ -137,11 +137,12 @@
 
   // ---- the net: nn/layers.py
 
-  const weights = Object.fromEntries(Object.entries(given.weights).map(([name, { shape, step, numbers }]) => {
+  const arrays = (stored) => Object.fromEntries(Object.entries(stored).map(([name, { shape, step, numbers }]) => {
     const bytes = Uint8Array.from(atob(numbers), (letter) => letter.charCodeAt(0)), view = new DataView(bytes.buffer);
     const array = new Float64Array(bytes.length / 2).map((_, i) => view.getInt16(2 * i, true) * step);
     return [name, { shape, array }];
   }));
+  const weights = arrays(given.weights), detector = given.detector && arrays(given.detector.weights);
 
   const tensor = (channels, rows, columns, at) => // the arrays between layers; a row of numbers is the channels of one pixel
     ({ channels, rows, columns, at: at || new Float64Array(channels * rows * columns) });
@@ -213,7 +214,7 @@
     dropout: (x) => x, // outside training
   };
 
-  function logits(numbers) {
+  function logits(numbers, weights) {
     let taken = 0;
     const take = () => { taken += 1; return { W: weights[`W${taken}`], b: weights[`b${taken}`] }; };
     return net.layers.map((layer) => layer.split(" ")).reduce(
@@ -222,8 +223,8 @@
 
   // ---- how an answer is judged: nn/calibration.py, nn/subspaces.py
 
-  function softmax(logits) {
-    const most = Math.max(...logits), y = logits.map((value) => Math.exp((value - most) / given.temperature));
+  function softmax(logits, temperature) {
+    const most = Math.max(...logits), y = logits.map((value) => Math.exp((value - most) / temperature));
     const total = y.reduce((sum, value) => sum + value);
     return y.map((value) => value / total);
   }
@@ -279,9 +280,11 @@
   }
 
   function ask(image) {
-    const numbers = shown[data.features](image), shares = softmax(logits(numbers));
-    const away = distance(numbers, shares.indexOf(Math.max(...shares)));
-    return { shares, distance: away, refused: flats ? away > flats.limit : null };
+    const numbers = shown[data.features](image), shares = softmax(logits(numbers, weights), given.temperature);
+    const best = shares.indexOf(Math.max(...shares)), away = distance(numbers, best);
+    const likely = detector ? softmax(logits(numbers, detector), 1)[best] : null; // of that class, to the detector
+    const refused = flats ? away > flats.limit || (detector !== null && likely < given.detector.limit) : null;
+    return { shares, distance: away, likely, refused };
   }
 
   const apart = data.class_names.every((name) => "0123456789".includes(name)); // parts of a shoe belong together

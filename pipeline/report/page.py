@@ -37,7 +37,8 @@ def page(
 ) -> bytes:
     """The report as HTML. worst: indices of mistakes; first_layer (M, Y, X); about, subspaces: of the model file."""
     net, data = about["net"], about["data"]
-    count = sum(array.size for array in weights.values())
+    detector = (subspaces or {}).get("detector")
+    count = sum(array.size for array in [*weights.values(), *(detector["weights"].values() if detector else ())])
     crops = answers.headline.get("crops_accuracy")
     no_pad = without_pad(count, data)
     parts = {
@@ -50,7 +51,7 @@ def page(
                 **({} if crops is None else {"accuracy over 9 crops": f"{crops:.2%}"}),
                 "wrong": f"{(answers.predicted != answers.labels).sum():,} of {len(answers.labels):,}",
                 "loss": f"{answers.loss:.4f}",
-                "weights": f"{count:,}",
+                "weights": f"{sum(array.size for array in weights.values()):,}",
             }
         ),
         "accuracy": chart.svg(chart.accuracies(curves, data["held_out"])),
@@ -212,7 +213,14 @@ def embedded(
         "weights": {name: sixteen_bits(array) for name, array in weights.items()},
         "temperature": about.get("judging", {}).get("temperature", 1.0),
         "subspaces": None if subspaces is None or subspaces["axes"].size > MOST_AXES else flats(subspaces),
+        "detector": subspaces and subspaces.get("detector") and detecting(subspaces["detector"]),
     }
+
+
+def detecting(detector: Mapping[str, Any]) -> dict[str, Any]:
+    """The detector as JSON."""
+    weights = {name: sixteen_bits(array) for name, array in detector["weights"].items()}
+    return {"limit": detector["limit"], "weights": weights}
 
 
 def flats(subspaces: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,12 @@ class Loader:
     """
 
     def __init__(
-        self, train: Labelled, held_out: Labelled, plan: Plan, shape: tuple[int, ...], augment: list[str]
+        self,
+        train: tuple[Array | Images, Array],
+        held_out: Labelled,
+        plan: Plan,
+        shape: tuple[int, ...],
+        augment: list[str],
     ) -> None:
         """`shape` is (C, Y, X) of an image, whatever the shape of its array."""
         self.sets = list(zip(together(train[0], held_out[0]), (train[1], held_out[1]), strict=True))

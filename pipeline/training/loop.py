@@ -12,7 +12,7 @@ from pipeline.base.errors import PipelineError
 from pipeline.nn.random import Stream
 
 # separate streams, so that a new batch size does not change the first weights
-WEIGHTS_STREAM, BATCHES_STREAM, DROPOUT_STREAM, AUGMENT_STREAM = 0, 1, 2, 3
+WEIGHTS_STREAM, BATCHES_STREAM, DROPOUT_STREAM, AUGMENT_STREAM, NEGATIVES_STREAM = 0, 1, 2, 3, 4
 BLOCK = 128  # most steps between two looks at progress and signals
 DRAWN = 1 << 18  # most images drawn at once, unless a batch has more, so that an epoch of millions fits in memory
 RUN, POOL = 500, 4  # sampling blocks: neighbours in a run, and runs that are shuffled together

@@ -85,6 +85,11 @@ class Train(Section):
         },
     )
     average: Annotated[str, Words(AVERAGES, "which weights are kept: the last ones or an average")]
+    negatives: int = Field(
+        ge=0,
+        le=1_000_000,
+        description="invented images of no class, which teach a second net what to refuse; 0: there is no such net",
+    )
     batch_size: int = Field(ge=1, le=1_000_000, description="images per step")
     sampling: Literal["replacement", "shuffle", "blocks"] = Field(
         description="batches drawn at random, epochs shuffled, or epochs shuffled in blocks, for slow disks"

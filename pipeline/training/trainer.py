@@ -16,6 +16,7 @@ from pipeline.fast.rewrite import fast
 from pipeline.model import Classifier
 from pipeline.nn.arithmetic import ARITHMETICS
 from pipeline.nn.gradients import GRADIENTS, Gradient, loss_of, of_part
+from pipeline.nn.images import Images
 from pipeline.nn.inference import count_right
 from pipeline.nn.initializers import INITIALIZERS, initialize
 from pipeline.nn.losses import LOSSES, mean
@@ -46,7 +47,7 @@ class Trainer:
         self,
         settings: Mapping[str, Any],
         shape: tuple[int, ...],
-        train: Labelled,
+        train: tuple[Array | Images, Array],
         held_out: Labelled,
         classes: int,
         workers: Workers = SOLE,
