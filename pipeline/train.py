@@ -26,10 +26,9 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
     from pipeline.base.signals import Stopping
     from pipeline.datasets.arrays import describe_dataset, load_splits, require_mixed
     from pipeline.nn.arithmetic import computing
+    from pipeline.training import detector, saving
     from pipeline.training.checkpoints import Checkpoints
-    from pipeline.training.detector import detecting
     from pipeline.training.progress import Progress
-    from pipeline.training.saving import save_training
     from pipeline.training.trainer import Trainer
     from pipeline.training.workers import workers
 
@@ -43,7 +42,7 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
         about = {"net": trainer.about, "params": settings.model_dump(), "data": data | {"sha256": digest()}}
         checkpoints = Checkpoints(kept, about | {"code": code_hash(CODE)}, every=CHECKPOINT_SECONDS)
         with Stopping() as stopping:
-            detect = detecting(about, train, trainer, checkpoints, stopping)
+            detect = detector.detecting(about, train, trainer, checkpoints, stopping)
             if those.process.rank:  # only process 0 shows progress and writes files
                 trainer.fit(lambda history: None, checkpoints, stopping)
                 return
@@ -52,7 +51,7 @@ def main(params: ParamsFile = PARAMS_FILE, overrides: Overrides = None) -> None:
                     progress.say(f"gradient {settings.gradient}: about {trainer.seconds():.0f} s for all steps")
                 history = trainer.fit(progress, checkpoints, stopping)
                 with basis.unaltered():
-                    save_training(folder, history, trainer.classifier(about), train, held_out, detect)
+                    saving.save_training(folder, history, trainer.classifier(about), train, held_out, detect)
                 write_json(Path("data/run.json"), machine() | {"training_seconds": round(progress.spent, 1)})
                 checkpoints.clear()
 
