@@ -12,7 +12,7 @@ from pipeline.nn.subspaces import MOST_HELD_OUT, Subspaces, fit, limited
 from pipeline.training.loader import Labelled
 
 FALSE_REFUSALS = 0.008  # share of the held-out images that may be refused
-BY_DISTANCE = 0.0005  # what is left of it for the distance beside a detector, which finds more
+BY_DISTANCE = 0.0015  # what is left of it for the distance beside a detector, which finds more
 
 Detect = Callable[[Array, Labelled], Classifier]  # indices of training images, and held-out ones -> a trained detector
 Judged = tuple[dict[str, Any], Subspaces | None, Classifier | None]
