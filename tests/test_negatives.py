@@ -80,11 +80,11 @@ def test_a_detector_refuses_what_shows_no_class_and_few_of_the_held_out(detector
     assert (net.shares_of(shown[300:], labels[300:]) < net.about["limit"]).mean() <= FALSE_REFUSALS
 
 
-def test_a_detector_has_the_same_weights_again_and_leaves_no_checkpoint(detector, tmp_path):
+def test_a_detector_has_the_same_weights_again_and_leaves_the_checkpoint_of_the_net_alone(detector, tmp_path):
     train, (shown, labels) = detect(tmp_path)
     again = train(np.arange(300), (shown[300:], labels[300:]))
     assert arrays_digest(again.weights) == arrays_digest(detector[0].weights)
-    assert not [*tmp_path.glob("*.npz")]
+    assert len([*tmp_path.glob("*.npz")]) == 1
 
 
 @pytest.mark.parametrize("data", [{"features": "edges"}, {"framing": None}])

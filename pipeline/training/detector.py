@@ -53,6 +53,8 @@ def detecting(
         labels = np.concatenate([train[1][shown], np.full(len(invented), classes)])
         length = {"length": f"{iterations} iterations"}
         second = Trainer(settings | length, shape, (images, labels), held_out, classes + 1, workers)
+        if trainer.workers.process.size == 1:  # under MPI the other processes have ended
+            checkpoints.save(iterations, trainer.state(trainer.history))
         with Progress(second.plan, "held out", own, stopping) as progress:
             progress.say(f"a second net learns what to refuse from {len(invented)} invented images")
             second.fit(progress, own, stopping)

@@ -71,6 +71,7 @@ class Trainer:
         self.weights = initialize(self.shapes, start, stream).astype(self.ops.dtype)
         self.weights = self.turned(self.weights)
         self.slots, self.averaged = self.optimizer.start(self.weights), self.weights
+        self.history = History()
 
     def fit(self, watch: Callable[[History], None], checkpoints: Checkpoints, stopping: Stopping) -> History:
         """Train, from the last checkpoint if there is one; `watch` sees the history grow. `result` has the weights.
@@ -78,7 +79,7 @@ class Trainer:
         Raises PipelineError where training diverges. Where `stopping` wants it, saves a checkpoint and raises Stopped.
         """
         process = self.workers.process
-        history = self.begin(checkpoints.load(process))
+        self.history = history = self.begin(checkpoints.load(process))
         if not history.accuracies:
             history.accuracies.append(Measured(0.0, *self.measure()))
         watch(history)
