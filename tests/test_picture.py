@@ -18,6 +18,7 @@ from pipeline.base.errors import PipelineError
 from pipeline.digit.blots import blots
 from pipeline.digit.framing import Framing, bounds, centre_of_mass, framing, slant, stroke_width
 from pipeline.digit.ink import find_ink
+from pipeline.digit.paper import lit_paper
 from pipeline.digit.picture import LARGEST_FILE, LONGEST_SIDE, digits, frame, grown, read_picture
 
 MNIST = Framing(20.0, 14.5, 14.5, 2.5, 0.0, 0.4)
@@ -380,3 +381,10 @@ def test_a_page_of_marks_is_refused(side, told):
     marks = np.kron(np.indices((side, side)).sum(0) % 2 == 0, np.pad(np.ones((4, 2)), 3))
     with pytest.raises(PipelineError, match=rf"^x holds {told}; cut out one number"):
         alone(encoded(picture(marks)))
+
+
+@pytest.mark.parametrize("from_rim", [False, True])
+def test_a_strip_of_paper_thinner_than_half_a_cell_has_a_colour(from_rim):
+    picture, mask = np.full((96, 96, 3), 200.0), np.zeros((96, 96), bool)
+    mask[48, 10:80] = True
+    np.testing.assert_allclose(lit_paper(picture, mask, from_rim)[mask], 200, atol=1)

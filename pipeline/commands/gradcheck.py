@@ -1,6 +1,5 @@
 """Not a stage: prove backpropagation right for every layer and loss."""
 
-import numpy as np
 import typer
 
 from pipeline.base.errors import PipelineError, reports_errors
@@ -16,6 +15,8 @@ def main(
 
     Example: pipeline gradcheck --side 12
     """
+    import numpy as np
+
     from pipeline.nn.check import FLOAT64, check, every_loss, every_net, example
 
     worst = np.zeros(3)

@@ -55,7 +55,7 @@ def lit_paper(picture: Array, mask: Array, from_rim: bool) -> Array:
     """
     known = shrunk(mask[..., None].astype(np.float64), CELLS)
     cells = shrunk(picture * mask[..., None], CELLS) / np.maximum(known, 1e-9)
-    inside = known[..., 0] > 0.5
+    inside = known[..., 0] > min(0.5, float(known.max()) / 2)  # a thin mask fills no cell by half
     seen = rim(inside)[inside] if from_rim else np.ones(np.count_nonzero(inside), bool)
     basis, colours = terms(inside.shape)[inside], cells[inside]
     paper = np.median(colours[seen], axis=0)

@@ -160,7 +160,8 @@ const ink = (() => {
   const exponents = range(DEGREE + 1).flatMap((i) => range(DEGREE + 1).map((j) => [i, j]));
 
   function litPaper({ rows, columns, at }, mask, fromRim) {
-    const known = shrunk(mask, EDGES), inside = like(known, (i) => (known.at[i] > 0.5 ? 1 : 0)), places = where(inside);
+    const known = shrunk(mask, EDGES), least = Math.min(0.5, known.at.reduce((a, b) => Math.max(a, b), 0) / 2);
+    const inside = like(known, (i) => (known.at[i] > least ? 1 : 0)), places = where(inside);
     const small = at.map((channel) => {
       const cells = shrunk(like(mask, (i) => channel[i] * mask.at[i]), EDGES);
       return places.map((i) => cells.at[i] / Math.max(known.at[i], 1e-9));
