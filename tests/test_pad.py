@@ -303,6 +303,20 @@ def test_what_is_no_picture_is_said_to_be_none_and_clears_the_old_answer(browser
     assert np.asarray(drawn(browser)).min() == 255
 
 
+def test_a_picture_of_thousands_of_marks_is_said_to_be_one_and_keeps_no_browser_busy(browser, tmp_path):
+    browser.open(report(tmp_path)[0])
+    dots = np.full((600, 600), 255, np.uint8)
+    for y, x in np.ndindex(3, 3):
+        dots[4 + y :: 10, 4 + x :: 10] = 0
+    Image.fromarray(dots).save(tmp_path / "dots.png")
+    browser.choose("#file", tmp_path / "dots.png")
+    said = browser.wait(
+        'const { textContent } = document.getElementById("sure"); return textContent[0] === "T" && textContent'
+    )
+    assert said == "That picture holds 3600 marks, more than 100; cut out one number."
+    assert browser.run("return pad.probabilities") is None
+
+
 HANDED = """const data = new DataTransfer();
 if (arguments[1]) {
     const bytes = Uint8Array.from(atob(arguments[1]), (letter) => letter.charCodeAt(0));

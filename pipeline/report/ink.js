@@ -9,7 +9,7 @@ const ink = (() => {
   const FAINTEST = 8, NOISE = 4, RULED = 0.3, INNER = 0.1, LONG = 0.5, SMALL = 0.08, SPECK = 0.05, BLOT_CELLS = 400,
     THICK = 0.3, DEEPEST = 4, BARE = 0.4, FAINTER = 0.4, CUT = 0.1; // ink.py
   const SHEET_CELLS = 200, LEAST = 0.2, MOST = 3, TURNS = 6, NEAR = 0.015, UNCOVERED = 0.1, OUTSIDE = 0.12, ROOM = 0.02; // sheets.py
-  const INKED = 0.25, OVERLAP = 0.5, STACKED = 0.2, GAP = 0.6, LEVEL = 0.5, AWAY = 3; // numbers.py
+  const MOST_PARTS = 500, INKED = 0.25, OVERLAP = 0.5, STACKED = 0.2, GAP = 0.6, LEVEL = 0.5, AWAY = 3; // numbers.py
 
   const picture = (rows, columns, at) => ({ rows, columns, at: at || new Float64Array(rows * columns) });
   function like({ rows, columns }, f) {
@@ -399,8 +399,9 @@ const ink = (() => {
     return group;
   }
 
-  function pieces(ink) { // {ink, box, line}, in the order of reading
+  function pieces(ink) { // {ink, box, line}, in the order of reading; of too many parts only their boxes
     const mask = like(ink, (i) => (ink.at[i] > INKED ? 1 : 0)), { number, boxes: parts } = blots(mask);
+    if (parts.length > MOST_PARTS) return parts;
     const near = GAP * strokeWidth(mask), owner = united(parts, (a, b) => oneDigit(a, b, near)), owners = [...new Set(owner)];
     const whose = number.map((k) => (k ? owners.indexOf(owner[k - 1]) + 1 : 0)), whole = boxes(whose, ink.columns, owners.length);
     const lines = united(whole, oneLine), top = (line) => Math.min(...whole.filter((_, k) => lines[k] === line).map((box) => box.top));

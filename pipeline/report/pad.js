@@ -289,10 +289,13 @@
 
   const apart = data.class_names.every((name) => "0123456789".includes(name)); // parts of a shoe belong together
 
+  let marks = 0; // that were found last
   function read(found) { // the digits of some ink: predict.py
+    marks = 0;
     if (!found || !found.at.some((value) => value > HALF)) return [];
     const pieces = apart ? ink.pieces(found) : [{ ink: found, box: bounds(inked(found)), line: 0 }];
-    if (pieces.length > MOST_DIGITS) return [];
+    marks = pieces.length;
+    if (marks > MOST_DIGITS) return [];
     return pieces.map(({ ink: one, box, line }) => { const image = frame(one); return { image, box, line, ...ask(image) }; });
   }
 
@@ -447,7 +450,8 @@
     if (found) put(found);
     const digits = read(found);
     announce(digits);
-    if (!digits.length) say("No digit was found in that picture.");
+    if (marks > MOST_DIGITS) say(`That picture holds ${marks} marks, more than ${MOST_DIGITS}; cut out one number.`);
+    else if (!digits.length) say("No digit was found in that picture.");
   }
 
   function put(found) {
