@@ -71,7 +71,7 @@ gradcheck: setup ## prove backpropagation right, against differences and complex
 recipe: setup ## make recipe NAME=lenet-5 runs recipes/lenet-5.yaml by DVC; SEED=2 with another seed
 	@$(RUN) python tools/recipe.py '$(NAME)' $(SEED)
 
-best: ## the most accurate recipe, two convolutions on distorted images: some minutes
+best: ## two convolutions on distorted images, and a net that refuses what is no digit: about ten minutes
 	@$(MAKE) --no-print-directory recipe NAME=two-convolutions-negatives
 
 results: setup ## train every recipe, as the README's table has it: docs/results.csv

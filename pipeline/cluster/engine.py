@@ -17,7 +17,7 @@ ADVICE = "start a scheduler there, and let Dask's settings name its certificates
 
 @contextlib.contextmanager
 def connected(address: str, workers: int, place: str) -> Iterator[Any]:
-    """A Dask client of the cluster at `address`, or, without an address, of `workers` processes on this machine.
+    """A Dask client of the cluster at `address`, or, without an address, of `workers` workers in this process.
 
     Raises PipelineError where Dask is not installed or nothing answers.
     """
