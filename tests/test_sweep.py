@@ -166,7 +166,7 @@ def test_a_temporary_folder_that_another_user_may_write_is_refused(tmp_path: Pat
 def test_a_trial_that_starts_again_has_its_checkpoints_and_nothing_else_of_the_killed_one(tmp_path: Path) -> None:
     source = Clone(tmp_path / "source")
     head = source.output("git", "rev-parse", "HEAD").strip()
-    order: Any = {"head": head, "cache": "/the/cache", "dvc": ".", "project": "examples/digits/"}
+    order: Any = {"head": head, "place": "/the/place", "cache": "/the/cache", "dvc": ".", "project": "examples/digits/"}
     for content in b"half written", b"saved":
         project = clone(source.folder, tmp_path / "trial", order)
         (project / "dvc.lock").write_bytes(content)
@@ -270,8 +270,9 @@ class Swept(NamedTuple):
         return set(self.clone.output("dvc", "exp", "list", "--name-only").split())
 
     def trials(self) -> list["psutil.Process"]:
-        """The processes of trials that run anywhere below the folder of the clone."""
-        return processes(self.started.parent, "pipeline.cluster.trial")
+        """The processes of trials that run anywhere below the folder of the clone: forks of the ones that wait."""
+        hosts = processes(self.started.parent, "pipeline.cluster.trial")
+        return [one for one in hosts if one.ppid() in {host.pid for host in hosts}]
 
 
 def processes(folder: Path, word: str = "") -> list["psutil.Process"]:
@@ -406,7 +407,7 @@ def test_a_cluster_without_a_shared_folder_gives_the_same_bits_back_although_swe
     wait_for(lambda: not swept.trials())
     sweep = swept.start(*choices, **told_to_clients)
     victim = wait_for(swept.trials)[0]
-    victim.parent().kill()  # the Dask worker
+    victim.parent().parent().kill()  # the Dask worker
     told, errors = sweep.communicate()
     assert (sweep.returncode, errors) == (0, "")
     (name,) = trials(told, "recorded")

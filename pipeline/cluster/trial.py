@@ -1,11 +1,12 @@
-"""One trial in a process of its own, on any machine: a DVC experiment in a shared clone, packed to be sent.
+"""Trials on any machine, each a DVC experiment in a shared clone, packed to be sent.
 
-python -m pipeline.cluster.trial    reads an Order as a line of JSON, and prints the result as JSON
+python -m pipeline.cluster.trial    reads Orders, a line of JSON each, and prints each result as a line of JSON
 
-When its stdin closes, the process that ordered the trial has died. Then it ends, with all that it started.
+When its stdin closes, the process that ordered the trials has died. Then the trial ends, with all that it started.
 """
 
 import base64
+import importlib
 import json
 import os
 import re
@@ -16,8 +17,9 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NoReturn
 
 from filelock import FileLock
 
@@ -28,37 +30,80 @@ from pipeline.cluster.worker import Order, stored
 GRACE_SECONDS = 5.0  # for a training that is told to stop: it saves a checkpoint
 CHECKPOINTS = "data/checkpoints"
 PIPELINE = ("dvc.yaml", "dvc.lock")
+SLOW = (  # to import; DVC imports each when it is needed
+    "dvc.cli.parser",
+    "dvc.repo.reproduce",
+    "dvc.repo.experiments.run",
+    "dvc.repo.experiments.executor.local",
+    "dvc.repo.experiments.queue.celery",
+    "dvc.utils.hydra",
+    "hydra",
+    "networkx",
+)
 
 
 def main() -> None:
-    """Run the trial that stdin orders."""
+    """Run trials, each in a fork of this process: DVC is imported once, which takes a second."""
+    for name in SLOW:
+        importlib.import_module(name)
+    for line in iter(sys.stdin.readline, ""):
+        print(json.dumps(forked(json.loads(line))), flush=True)
+
+
+def forked(order: Order) -> dict[str, Any]:
+    """The result of a trial in a process of its own. If it crashes, its last line is the error."""
+    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as errors:
+        child = os.fork()
+        if not child:
+            run(order, said, errors)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if code:
+            last = text(errors).strip().rpartition("\n")[2]
+            return {"error": f"the process of the trial ended with code {code}: {last}"}
+        return dict(json.loads(text(said)))
+
+
+def text(file: IO[bytes]) -> str:
+    """The whole content of a file that another process may have written."""
+    file.seek(0)
+    return file.read().decode(errors="replace")
+
+
+def run(order: Order, said: IO[bytes], errors: IO[bytes]) -> NoReturn:
+    """Run the trial in this process, which is a fork, and write its result to `said`."""
+    os.setsid()  # all that the trial starts is one group, which can be ended
     signal.signal(signal.SIGTERM, lambda *_: None)  # from end_all; if it were ignored, the training would ignore it too
-    order: Order = json.loads(sys.stdin.readline())
     unwanted = threading.Event()
-    ending = threading.Thread(target=end_all, args=[unwanted], daemon=True)
+    ending = threading.Thread(target=end_all, args=[os.dup(0), unwanted], daemon=True)
     ending.start()
+    with open(os.devnull, "r+b") as nothing:
+        for number, file in enumerate((nothing, nothing, errors)):  # what DVC and the stages read and print
+            os.dup2(file.fileno(), number)
     with FileLock(Path(order["place"], f"{order['name']}.lock")):  # the same trial may still be ending here
         try:
-            result = outcome(order)
+            result = outcome(order, errors)
         except (PipelineError, OSError) as error:
             result = {"error": one_line(error)}
         if unwanted.is_set():
             ending.join()
-        print(json.dumps(result), flush=True)
+        said.write(json.dumps(result).encode())
+        said.flush()
+    sys.exit()
 
 
-def end_all(unwanted: threading.Event) -> None:
-    """When stdin closes, end this process and all that it started."""
-    os.read(sys.stdin.fileno(), 1)  # not sys.stdin.read, which holds a lock that the end of the program needs
+def end_all(orders: int, unwanted: threading.Event) -> None:
+    """When the pipe of orders closes, end this process and all that it started."""
+    os.read(orders, 1)
     unwanted.set()
     os.killpg(0, signal.SIGTERM)
     time.sleep(GRACE_SECONDS)
     os.killpg(0, signal.SIGKILL)
 
 
-def outcome(order: Order) -> dict[str, Any]:
+def outcome(order: Order, errors: IO[bytes]) -> dict[str, Any]:
     """The result of a trial: the experiment as a git bundle, and the MD5s of its cached files.
 
+    errors: the file that stderr is.
     Raises PipelineError where a stage failed, with its message.
     """
     folder, name, head = Path(order["place"], order["name"]), order["name"], order["head"]
@@ -68,7 +113,7 @@ def outcome(order: Order) -> dict[str, Any]:
         shutil.copytree(cache, folder / cache.relative_to(code), dirs_exist_ok=True)
     link(project, order)
     settings = [flag for override in order["overrides"] for flag in ("-S", override)]
-    dvc(project, "exp", "run", "--name", name, *settings, "dvc.yaml")
+    dvc_here(project, errors, "exp", "run", "--name", name, *settings, "dvc.yaml")
     ref = f"refs/exps/{head[:2]}/{head[2:]}/{name}"
     complete(folder, ref, order)
     git("bundle", "create", "--quiet", "experiment.bundle", ref, f"^{head}", folder=folder)
@@ -89,6 +134,7 @@ def clone(source: Path, folder: Path, order: Order) -> Path:
     git("sparse-checkout", "set", "--no-cone", "/*", *(f"!/{path}" for path in foreign(fresh, order)), folder=fresh)
     git("checkout", "--quiet", "--detach", order["head"], folder=fresh)
     config = f'[cache]\n    dir = "{order["cache"]}"\n    type = "reflink,hardlink,copy"\n'
+    config += f'[core]\n    site_cache_dir = "{order["place"]}/dvc"\n'  # DVC would leave a folder of each clone
     (fresh / order["dvc"] / ".dvc/config.local").write_text(config, "utf-8")
     project, kept = fresh / order["project"], folder / order["project"] / CHECKPOINTS
     if kept.is_dir():
@@ -116,16 +162,31 @@ def complete(folder: Path, ref: str, order: Order) -> None:
 
 
 def link(project: Path, order: Order) -> None:
-    """Put the outputs of the shared stages where DVC finds them, so that it does not make them again."""
+    """Put the outputs of the shared stages where DVC finds them, so that it does not make them again or read them."""
+    from dvc.repo import Repo
+    from dvc_data.hashfile.hash_info import HashInfo
+
     if order["lock"]:
         (project / "dvc.lock").write_text(order["lock"], "utf-8")
-    for path, md5 in order["data"].items():
-        target = project / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(stored(order, md5), target)
-        except OSError:  # another file system, or one without links
-            shutil.copy(stored(order, md5), target)
+    with Repo(str(project)) as repo:
+        for path, md5 in order["data"].items():
+            target = project / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(stored(order, md5), target)
+            except OSError:  # another file system, or one without links
+                shutil.copy(stored(order, md5), target)
+            repo.state.save(str(target), repo.fs, HashInfo("md5", md5))
+
+
+def dvc_here(project: Path, errors: IO[bytes], *arguments: str) -> None:
+    """Run DVC in silence in this process, whose stderr is `errors`. Raises PipelineError as `dvc` does."""
+    from dvc.cli import main as dvc_main
+
+    os.chdir(project)
+    os.environ.update(environment())
+    if code := dvc_main(list(arguments)):
+        raise PipelineError(first_error(text(errors), code, arguments))
 
 
 def dvc(project: Path, *arguments: str, **more: str) -> None:
@@ -140,9 +201,14 @@ def dvc(project: Path, *arguments: str, **more: str) -> None:
         errors="replace",
     )
     if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"dvc {' '.join(arguments)} ended with code {done.returncode}"]
-        stages = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-        raise PipelineError((stages or lines[-1:])[0])
+        raise PipelineError(first_error(done.stderr, done.returncode, arguments))
+
+
+def first_error(said: str, code: int, arguments: Sequence[str]) -> str:
+    """The first error of a stage in what DVC said, or else the last line."""
+    lines = said.strip().splitlines() or [f"dvc {' '.join(arguments)} ended with code {code}"]
+    stages = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return (stages or lines[-1:])[0]
 
 
 if __name__ == "__main__":

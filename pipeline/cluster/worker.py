@@ -7,11 +7,12 @@ comes as a git bundle. Therefore this module imports nothing but the standard li
 import hashlib
 import json
 import os
+import select
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -120,40 +121,58 @@ def unpack(order: Order) -> None:
 
 
 def watched(order: Order) -> dict[str, Any]:
-    """What the process of the trial prints at its end. It ends with this process, or when the trial is cancelled."""
-    command = [sys.executable, "-m", "pipeline.cluster.trial"]
-    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(  # noqa: S603  # our own module
-            command,
-            cwd=Path(order["place"], "code"),
-            env=os.environ | ONE_THREAD,
-            stdin=subprocess.PIPE,
-            stdout=said,
-            stderr=errors,
-            start_new_session=True,
-        )
-        with process, process.stdin as stdin:  # type: ignore[union-attr]  # a pipe
-            stdin.write(json.dumps(order).encode() + b"\n")
-            stdin.flush()
-            wait(process)
-        said.seek(0)
-        errors.seek(0)
-        if process.returncode:
-            last = errors.read().decode(errors="replace").strip().rpartition("\n")[2]
-            return {"error": f"the process of the trial ended with code {process.returncode}: {last}"}
-        return dict(json.loads(said.read()))
-
-
-def wait(process: subprocess.Popen[bytes]) -> None:
-    """Wait until the process ends or Dask cancels this task, for example because the sweep is gone."""
+    """The result of the trial. The trial ends with this process, or when Dask cancels the task: the sweep is gone."""
     from distributed import get_worker
 
     worker = get_worker()
     task = worker.state.tasks[worker.get_current_task()]
-    while process.poll() is None and task.state != "cancelled":
-        time.sleep(POLL_SECONDS)
+    hosts = hosts_of(worker, order)
+    host = hosts.pop() if hosts else started(order)
+    host.stdin.write(json.dumps(order) + "\n")
+    host.stdin.flush()
+    while not select.select([host.stdout], [], [], POLL_SECONDS)[0]:
+        if task.state == "cancelled":
+            end([host])
+            return {}  # to nobody
+    if line := host.stdout.readline():
+        hosts.append(host)
+        return dict(json.loads(line))
+    with host:
+        last = host.stderr.read().strip().rpartition("\n")[2]
+    return {"error": f"the process of the trials ended with code {host.returncode}: {last}"}
 
 
-def clear(order: Order) -> None:
-    """Remove what the sweep has left on this machine."""
-    shutil.rmtree(settled(order)["place"], ignore_errors=True)
+def hosts_of(worker: Any, order: Order) -> list[Any]:
+    """The processes of a worker that wait for a trial of this sweep. Those of another sweep end."""
+    found: dict[str, list[Any]] = vars(worker).setdefault("pipeline_hosts", {})
+    for place in {*found} - {order["place"]}:
+        end(found.pop(place))
+    return found.setdefault(order["place"], [])
+
+
+def started(order: Order) -> Any:
+    """A process that runs trials one after another."""
+    return subprocess.Popen(  # our own module
+        [sys.executable, "-m", "pipeline.cluster.trial"],
+        cwd=Path(order["place"], "code"),
+        env=os.environ | ONE_THREAD,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def end(hosts: Iterable[Any]) -> None:
+    """End processes that run trials, each with its trial."""
+    for host in hosts:
+        with host:  # it ends when its stdin closes
+            pass
+
+
+def clear(order: Order, dask_worker: Any) -> None:
+    """End the processes of the sweep's worker, and remove what the sweep has left on this machine."""
+    here = settled(order)
+    end(hosts_of(dask_worker, here))
+    shutil.rmtree(here["place"], ignore_errors=True)

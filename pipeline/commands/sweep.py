@@ -108,9 +108,8 @@ def run(project: "Project", trials: Sequence["Trial"], workers: int, cluster: st
             left = f"{spent:.0f} s, {spent / count * (len(todo) - count):.0f} s left"
             line = f"{count:{len(str(len(todo)))}} of {len(todo)}  {name}  {words(todo[name].settings)}"
             typer.echo(printable(f"{line}  {'recorded' if error is None else f'FAILED: {error}'}  {left}"))
-        if cluster:
-            client.run(clear, project.order | folders)
-    shutil.rmtree(project.order["place"])
+        client.run(clear, project.order | folders)
+    shutil.rmtree(project.order["place"], ignore_errors=True)
     return failed
 
 
