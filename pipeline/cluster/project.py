@@ -64,25 +64,22 @@ def find_project(sweep: str) -> Project:
     return Project(root, scratch, order)
 
 
-def ready(project: Project, trials: Iterable[Trial]) -> tuple[Project, dict[str, Order]]:
-    """The project with its code in its place, and an order for each trial, by name."""
-    project = bundled(project)
-    return project, ordered(project, trials)
-
-
-def bundled(project: Project) -> Project:
-    """The project, with its code as a git bundle in its folder. Removes files of a stopped sweep of another commit."""
+def cleaned(project: Project) -> None:
+    """Make the place of the orders. Removes files of a stopped sweep of another commit."""
     place = Path(project.order["place"])
     for left in project.scratch.glob("[!.]*"):
         if left != place:
             shutil.rmtree(left)
     place.mkdir(exist_ok=True)
-    bundle = place / "code.bundle"
+
+
+def bundled(project: Project) -> str:
+    """The MD5 of a git bundle of the code, which is made in the place of the orders."""
+    bundle = Path(project.order["place"], "code.bundle")
     git("bundle", "create", "--quiet", str(bundle), "HEAD", folder=project.root)
     md5 = digest(bundle.read_bytes())
-    order = project.order | {"code": md5}
-    bundle.rename(stored(order, md5))
-    return project._replace(order=order)
+    bundle.rename(stored(project.order | {"code": md5}, md5))
+    return md5
 
 
 def digest(content: bytes) -> str:
@@ -107,6 +104,7 @@ def shared(one: Trial) -> tuple[str, ...]:
 
 def prepared(project: Project, sets: Sequence[str]) -> Order:
     """Run the shared stages with those settings in a clone, unless DVC has the outputs already."""
+    from dvc.repo import Repo
     from dvc.utils.hydra import apply_overrides
 
     here = clone(project.root, Path(project.order["place"], "data"), project.order)
@@ -116,8 +114,11 @@ def prepared(project: Project, sets: Sequence[str]) -> Order:
         link(here, project.order | {"data": kept})
     if sets:
         apply_overrides(here / PARAMS_FILE, list(sets))
-    raw = Path("data/raw").absolute().as_uri()  # it may hold the files already
-    dvc(here, "repro", "convert", PIPELINE_MIRRORS=f"{raw} {os.environ.get('PIPELINE_MIRRORS', '')}")
+    with Repo(str(here)) as repo:
+        stale = repo.status(targets=[f"{here}/dvc.yaml:convert"], with_deps=True)
+    if stale:
+        raw = Path("data/raw").absolute().as_uri()  # it may hold the files already
+        dvc(here, "repro", "convert", PIPELINE_MIRRORS=f"{raw} {os.environ.get('PIPELINE_MIRRORS', '')}")
     made = project.order | {"lock": lock.read_text("utf-8"), "data": outputs(lock, *SHARED)}
     shutil.rmtree(Path(project.order["place"], "data"))
     return made

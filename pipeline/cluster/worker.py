@@ -142,6 +142,14 @@ def watched(order: Order) -> dict[str, Any]:
     return {"error": f"the process of the trials ended with code {host.returncode}: {last}"}
 
 
+def warm(order: Order, dask_worker: Any) -> None:
+    """Start a process that runs trials before there is a trial, if the code is on this machine."""
+    here = settled(order)
+    if stored(here, here["code"]).exists():
+        unpack(here)
+        hosts_of(dask_worker, here).append(started(here))
+
+
 def hosts_of(worker: Any, order: Order) -> list[Any]:
     """The processes of a worker that wait for a trial of this sweep. Those of another sweep end."""
     found: dict[str, list[Any]] = vars(worker).setdefault("pipeline_hosts", {})

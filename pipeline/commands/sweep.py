@@ -83,7 +83,7 @@ def run(project: "Project", trials: Sequence["Trial"], workers: int, cluster: st
     """Run the trials that are not recorded yet, record each as it ends, and return how many failed."""
     from pipeline.cluster import project as projects
     from pipeline.cluster.engine import connected, outcomes
-    from pipeline.cluster.worker import clear
+    from pipeline.cluster.worker import clear, warm
 
     before = projects.recorded(project, trials)
     todo = {one.name: one for one in trials if one.name not in before}
@@ -91,15 +91,18 @@ def run(project: "Project", trials: Sequence["Trial"], workers: int, cluster: st
     if not todo:
         return 0
     folders: Any = {"place": "", "cache": ""} if cluster else {}  # the machines of a cluster have their own
-    with ThreadPoolExecutor(1) as thread, ExitStack() as stack:
-        preparing = thread.submit(projects.ready, project, todo.values())  # while the workers start
+    projects.cleaned(project)
+    with ThreadPoolExecutor(2) as threads, ExitStack() as stack:
+        bundling = threads.submit(projects.bundled, project)  # while the workers start
+        preparing = threads.submit(projects.ordered, project, todo.values())
         client = stack.enter_context(connected(cluster, min(workers, len(todo)), project.order["place"]))
-        project, found = preparing.result()
-        orders = {name: order | folders for name, order in found.items()}
+        code: Any = {"code": bundling.result()}
+        client.run(warm, project.order | folders | code)
+        orders = {name: order | folders | code for name, order in preparing.result().items()}
         count = len(client.scheduler_info(n_workers=-1)["workers"])
         typer.echo(f"workers: {count} {f'at {cluster}' if cluster else 'on this machine'}")
         failed, began = 0, time.monotonic()
-        for count, (name, result) in enumerate(outcomes(client, orders, project.order), 1):
+        for count, (name, result) in enumerate(outcomes(client, orders, project.order | code), 1):
             error = result.get("error")
             if error is None:
                 projects.record(project, name, result)
