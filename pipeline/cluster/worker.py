@@ -127,13 +127,15 @@ def watched(order: Order) -> dict[str, Any]:
     worker = get_worker()
     task = worker.state.tasks[worker.get_current_task()]
     hosts = hosts_of(worker, order)
+    while hosts and hosts[-1].poll() is not None:
+        end([hosts.pop()])  # it was killed while it waited
     host = hosts.pop() if hosts else started(order)
     host.stdin.write(json.dumps(order) + "\n")
     host.stdin.flush()
     while not select.select([host.stdout], [], [], POLL_SECONDS)[0]:
         if task.state == "cancelled":
-            end([host])
-            return {}  # to nobody
+            with host:  # closes its stdin, so that the trial ends
+                return {}  # to nobody
     if line := host.stdout.readline():
         hosts.append(host)
         return dict(json.loads(line))
@@ -172,11 +174,11 @@ def started(order: Order) -> Any:
     )
 
 
-def end(hosts: Iterable[Any]) -> None:
-    """End processes that run trials, each with its trial."""
-    for host in hosts:
-        with host:  # it ends when its stdin closes
-            pass
+def end(waiting: Iterable[Any]) -> None:
+    """End processes that wait for a trial."""
+    for host in waiting:
+        with host:
+            host.kill()
 
 
 def clear(order: Order, dask_worker: Any) -> None:
