@@ -109,6 +109,7 @@ def outcome(order: Order, errors: IO[bytes]) -> dict[str, Any]:
     folder, name, head = Path(order["place"], order["name"]), order["name"], order["head"]
     code = Path(order["place"], "code")
     project = clone(code, folder, order)
+    share_objects(folder, code)
     for cache in code.glob("pipeline/**/__pycache__"):  # each trial would compile it again
         shutil.copytree(cache, folder / cache.relative_to(code), dirs_exist_ok=True)
     link(project, order)
@@ -142,6 +143,15 @@ def clone(source: Path, folder: Path, order: Order) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)
     return folder / order["project"]
+
+
+def share_objects(folder: Path, code: Path) -> None:
+    """Let a clone write git objects where the other trials find them: DVC writes one for every file, if it is missing.
+
+    Git never changes or overwrites an object, so that trials may do this at the same time.
+    """
+    shutil.rmtree(folder / ".git/objects")
+    (folder / ".git/objects").symlink_to(code / ".git/objects")
 
 
 def foreign(folder: Path, order: Order) -> list[str]:
