@@ -109,7 +109,7 @@ def outcome(order: Order, errors: IO[bytes]) -> dict[str, Any]:
     folder, name, head = Path(order["place"], order["name"]), order["name"], order["head"]
     code = Path(order["place"], "code")
     project = clone(code, folder, order)
-    share_objects(folder, code)
+    share_objects(folder)
     for cache in code.glob("pipeline/**/__pycache__"):  # each trial would compile it again
         shutil.copytree(cache, folder / cache.relative_to(code), dirs_exist_ok=True)
     link(project, order)
@@ -145,13 +145,17 @@ def clone(source: Path, folder: Path, order: Order) -> Path:
     return folder / order["project"]
 
 
-def share_objects(folder: Path, code: Path) -> None:
-    """Let a clone write git objects where the other trials find them: DVC writes one for every file, if it is missing.
+def share_objects(folder: Path) -> None:
+    """Let a clone have the git objects that trials before it wrote: DVC writes one for every file, if it is missing.
 
-    Git never changes or overwrites an object, so that trials may do this at the same time.
+    Processes that run trials have their own objects, because DVC locks an object that it writes.
     """
-    shutil.rmtree(folder / ".git/objects")
-    (folder / ".git/objects").symlink_to(code / ".git/objects")
+    own, shared = folder / ".git/objects", folder.with_name(f"objects-{os.getppid()}")
+    if shared.exists():
+        shutil.rmtree(own)
+    else:
+        own.rename(shared)
+    own.symlink_to(shared)
 
 
 def foreign(folder: Path, order: Order) -> list[str]:
@@ -215,10 +219,10 @@ def dvc(project: Path, *arguments: str, **more: str) -> None:
 
 
 def first_error(said: str, code: int, arguments: Sequence[str]) -> str:
-    """The first error of a stage in what DVC said, or else the last line."""
+    """The first error of a stage in what DVC said, or else of DVC, or else the last line."""
     lines = said.strip().splitlines() or [f"dvc {' '.join(arguments)} ended with code {code}"]
-    stages = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    return (stages or lines[-1:])[0]
+    errors = [line.removeprefix(own) for own in ("error: ", "ERROR: ") for line in lines if line.startswith(own)]
+    return [*errors, lines[-1]][0]
 
 
 if __name__ == "__main__":
