@@ -6,6 +6,7 @@ python tools/figures.py [MODEL]     MODEL is the model file of the net, by defau
 import re
 import subprocess
 import sys
+import tempfile
 from html import escape
 from pathlib import Path
 
@@ -81,11 +82,10 @@ def reading(model: Path, out: Path) -> None:
     """A drawn digit, the image that the net is given, and the probabilities that the net answers."""
     rng = np.random.default_rng(SEED)
     picture = STYLES[STYLE].finish(coverage(SHAPES[DIGIT][SHAPE], STYLES[STYLE], rng), rng)
-    file = out.with_name("digit.png")
-    picture.save(file)
     net = load_model(model)
-    seen = list(look([file], net.about["data"]))
-    file.unlink()
+    with tempfile.TemporaryDirectory() as folder:
+        picture.save(file := Path(folder, "digit.png"))
+        seen = list(look([file], net.about["data"]))
     (answer,) = classify(net, seen)
     figure, (photo, given, bars) = pyplot.subplots(1, 3, figsize=(8, 2.6), layout="constrained")
     photo.imshow(picture)

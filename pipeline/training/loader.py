@@ -71,7 +71,7 @@ class Loader:
         images, of_all, batches = self.sets[0][0], batches, batches[:, part]
         if len(self.firsts):
             for batch, first in zip(batches, self.firsts[batches].min(axis=1).tolist(), strict=True):
-                yield images[batch][:, first:]
+                yield images.source.take(batch, axis=0, mode="clip")[:, first:]
             return
         if not self.distortion:
             for batch in batches:

@@ -59,7 +59,7 @@ class Trainer:
         self.about |= {"input_shape": list(shape), "classes": classes}
         self.loader = Loader(train, held_out, self.plan, shape, settings["augment"])
         net = build(settings["layers"], shape, classes, settings["batch_size"], self.loader.white)
-        self.net, self.shapes = fast(net), net.shapes
+        self.net, self.shapes, self.random = fast(net), net.shapes, any(layer.random for layer in net.layers)
         bytes_first = self.loader.white and net.words[0][0] == "affine" and not self.loader.distortion
         if bytes_first and settings["gradient"] == "backprop":
             self.net = affine_suffix(self.net)
@@ -163,7 +163,7 @@ class Trainer:
         gradient = of_part(self.ops, self.net, self.loss, self.weights, grads, among.max)
         slots, labels = self.owned_slots(own, counts), self.loader.labels[batches[:, part]]
         for i, x in enumerate(self.loader.images(batches, done, part)):
-            draw = self.draw(done + i, part.start)
+            draw = self.draw(done + i, part.start) if self.random else None
             terms.append(gradient(x, labels[i], draw, batches.shape[1]))
             if among is not team and team.rank:
                 grads[:] = 0
