@@ -6,6 +6,7 @@ When its stdin closes, the process that ordered the trials has died. Then the tr
 """
 
 import base64
+import contextlib
 import importlib
 import json
 import os
@@ -58,9 +59,17 @@ def forked(order: Order) -> dict[str, Any]:
             run(order, said, errors)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         if code:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child, signal.SIGKILL)  # if it was killed, its training still runs
+            shutil.rmtree(objects(order, os.getpid()), ignore_errors=True)  # an object may be half written, and locked
             last = text(errors).strip().rpartition("\n")[2]
             return {"error": f"the process of the trial ended with code {code}: {last}"}
         return dict(json.loads(text(said)))
+
+
+def objects(order: Order, host: int) -> Path:
+    """The git objects that trials in forks of process `host` write."""
+    return Path(order["place"], f"objects-{host}")
 
 
 def text(file: IO[bytes]) -> str:
@@ -109,7 +118,7 @@ def outcome(order: Order, errors: IO[bytes]) -> dict[str, Any]:
     folder, name, head = Path(order["place"], order["name"]), order["name"], order["head"]
     code = Path(order["place"], "code")
     project = clone(code, folder, order)
-    share_objects(folder)
+    share_objects(folder, objects(order, os.getppid()))
     for cache in code.glob("pipeline/**/__pycache__"):  # each trial would compile it again
         shutil.copytree(cache, folder / cache.relative_to(code), dirs_exist_ok=True)
     link(project, order)
@@ -145,12 +154,12 @@ def clone(source: Path, folder: Path, order: Order) -> Path:
     return folder / order["project"]
 
 
-def share_objects(folder: Path) -> None:
+def share_objects(folder: Path, shared: Path) -> None:
     """Let a clone have the git objects that trials before it wrote: DVC writes one for every file, if it is missing.
 
     Processes that run trials have their own objects, because DVC locks an object that it writes.
     """
-    own, shared = folder / ".git/objects", folder.with_name(f"objects-{os.getppid()}")
+    own = folder / ".git/objects"
     if shared.exists():
         shutil.rmtree(own)
     else:

@@ -134,13 +134,14 @@ def watched(order: Order) -> dict[str, Any]:
     host.stdin.flush()
     while not select.select([host.stdout], [], [], POLL_SECONDS)[0]:
         if task.state == "cancelled":
-            with host:  # closes its stdin, so that the trial ends
+            with host, host.errors:  # closes its stdin, so that the trial ends
                 return {}  # to nobody
     if line := host.stdout.readline():
         hosts.append(host)
         return dict(json.loads(line))
-    with host:
-        last = host.stderr.read().strip().rpartition("\n")[2]
+    with host, host.errors:
+        host.errors.seek(0)
+        last = host.errors.read().decode(errors="replace").strip().rpartition("\n")[2]
     return {"error": f"the process of the trials ended with code {host.returncode}: {last}"}
 
 
@@ -161,23 +162,26 @@ def hosts_of(worker: Any, order: Order) -> list[Any]:
 
 
 def started(order: Order) -> Any:
-    """A process that runs trials one after another."""
-    return subprocess.Popen(  # our own module
+    """A process that runs trials one after another; `errors` is the file of what it says."""
+    errors = tempfile.TemporaryFile()  # noqa: SIM115  # a pipe that nobody reads would fill
+    host: Any = subprocess.Popen(  # our own module
         [sys.executable, "-m", "pipeline.cluster.trial"],
         cwd=Path(order["place"], "code"),
         env=os.environ | ONE_THREAD,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=errors,
         text=True,
         start_new_session=True,
     )
+    host.errors = errors
+    return host
 
 
 def end(waiting: Iterable[Any]) -> None:
     """End processes that wait for a trial."""
     for host in waiting:
-        with host:
+        with host, host.errors:
             host.kill()
 
 
