@@ -27,20 +27,12 @@ from filelock import FileLock
 from pipeline.base.errors import PipelineError, one_line
 from pipeline.base.programs import environment, git
 from pipeline.cluster.worker import Order, stored
+from pipeline.params import PARAMS_FILE
 
 GRACE_SECONDS = 5.0  # for a training that is told to stop: it saves a checkpoint
 CHECKPOINTS = "data/checkpoints"
 PIPELINE = ("dvc.yaml", "dvc.lock")
-SLOW = (  # to import; DVC imports each when it is needed
-    "dvc.cli.parser",
-    "dvc.repo.reproduce",
-    "dvc.repo.experiments.run",
-    "dvc.repo.experiments.executor.local",
-    "dvc.repo.experiments.queue.celery",
-    "dvc.utils.hydra",
-    "hydra",
-    "networkx",
-)
+SLOW = ("dvc.cli.parser", "dvc.commands.repro", "dvc.repo.reproduce", "dvc.utils.hydra", "hydra", "networkx")
 
 
 def main() -> None:
@@ -61,15 +53,9 @@ def forked(order: Order) -> dict[str, Any]:
         if code:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child, signal.SIGKILL)  # if it was killed, its training still runs
-            shutil.rmtree(objects(order, os.getpid()), ignore_errors=True)  # an object may be half written, and locked
             last = text(errors).strip().rpartition("\n")[2]
             return {"error": f"the process of the trial ended with code {code}: {last}"}
         return dict(json.loads(text(said)))
-
-
-def objects(order: Order, host: int) -> Path:
-    """The git objects that trials in forks of process `host` write."""
-    return Path(order["place"], f"objects-{host}")
 
 
 def text(file: IO[bytes]) -> str:
@@ -115,23 +101,34 @@ def outcome(order: Order, errors: IO[bytes]) -> dict[str, Any]:
     errors: the file that stderr is.
     Raises PipelineError where a stage failed, with its message.
     """
-    folder, name, head = Path(order["place"], order["name"]), order["name"], order["head"]
+    from dvc.utils.hydra import apply_overrides
+
+    folder, head = Path(order["place"], order["name"]), order["head"]
     code = Path(order["place"], "code")
     project = clone(code, folder, order)
-    share_objects(folder, objects(order, os.getppid()))
     for cache in code.glob("pipeline/**/__pycache__"):  # each trial would compile it again
         shutil.copytree(cache, folder / cache.relative_to(code), dirs_exist_ok=True)
     link(project, order)
-    settings = [flag for override in order["overrides"] for flag in ("-S", override)]
-    dvc_here(project, errors, "exp", "run", "--name", name, *settings, "dvc.yaml")
-    ref = f"refs/exps/{head[:2]}/{head[2:]}/{name}"
-    complete(folder, ref, order)
+    if order["overrides"]:
+        apply_overrides(project / PARAMS_FILE, order["overrides"])
+    dvc_here(project, errors, "repro", "dvc.yaml")
+    ref = experiment(folder, order)
     git("bundle", "create", "--quiet", "experiment.bundle", ref, f"^{head}", folder=folder)
     bundle = base64.b64encode((folder / "experiment.bundle").read_bytes()).decode()
     named = set(re.findall(r"md5: (\w{32})$", (project / "dvc.lock").read_text("utf-8"), re.MULTILINE))
     made = sorted(named - {*order["data"].values()})  # some are code or in git
     shutil.rmtree(folder)
     return {"bundle": bundle, "cached": [md5 for md5 in made if stored(order, md5).exists()]}
+
+
+def experiment(folder: Path, order: Order) -> str:
+    """Commit what a trial changed, as `dvc exp run` does, and return the reference. Files that are left out stay."""
+    name, head = order["name"], order["head"]
+    git("add", "--all", folder=folder)
+    tree = git("write-tree", folder=folder)
+    commit = git("commit-tree", tree, "-p", head, "-m", f"dvc: commit experiment {name}", folder=folder)
+    git("update-ref", ref := f"refs/exps/{head[:2]}/{head[2:]}/{name}", commit, folder=folder)
+    return ref
 
 
 def clone(source: Path, folder: Path, order: Order) -> Path:
@@ -154,34 +151,11 @@ def clone(source: Path, folder: Path, order: Order) -> Path:
     return folder / order["project"]
 
 
-def share_objects(folder: Path, shared: Path) -> None:
-    """Let a clone have the git objects that trials before it wrote: DVC writes one for every file, if it is missing.
-
-    Processes that run trials have their own objects, because DVC locks an object that it writes.
-    """
-    own = folder / ".git/objects"
-    if shared.exists():
-        shutil.rmtree(own)
-    else:
-        own.rename(shared)
-    own.symlink_to(shared)
-
-
 def foreign(folder: Path, order: Order) -> list[str]:
     """The files of other pipelines in the repository. Clones lack them, because DVC would parse each several times."""
     files = git("ls-tree", "-r", "-z", "--name-only", order["head"], folder=folder).split("\0")
     own = {order["project"] + name for name in PIPELINE}
     return [path for path in files if path.rpartition("/")[2] in PIPELINE and path not in own]
-
-
-def complete(folder: Path, ref: str, order: Order) -> None:
-    """Put the files of other pipelines back into an experiment, because DVC counts them as deleted."""
-    if others := foreign(folder, order):
-        git("read-tree", ref, folder=folder)
-        git("reset", "--quiet", order["head"], "--", *others, folder=folder)
-        tree, message = git("write-tree", folder=folder), git("log", "-1", "--format=%B", ref, folder=folder)
-        commit = git("commit-tree", tree, "-p", order["head"], "-m", message, folder=folder)
-        git("update-ref", ref, commit, folder=folder)
 
 
 def link(project: Path, order: Order) -> None:
