@@ -25,7 +25,7 @@ from pipeline.__main__ import main as pipeline
 from pipeline.base.errors import PipelineError
 from pipeline.base.provenance import sha256
 from pipeline.cluster import engine, worker
-from pipeline.cluster.project import Project, find_project, record
+from pipeline.cluster.project import Project, find_project, record, sound
 from pipeline.cluster.trial import CHECKPOINTS, clone
 from pipeline.cluster.trials import expand
 from pipeline.commands import sweep
@@ -133,7 +133,7 @@ def order(tmp_path: Path) -> worker.Order:
     code, data = (hashlib.md5(content).hexdigest() for content in files)
     return worker.Order(
         name="s-1", overrides=[], place=str(tmp_path / "place"), cache="", head="a" * 40, shallow="", project="",
-        dvc=".", code=code, lock="", data={"data.npz": data},
+        dvc=".", code=code, lock="", data={"data.npz": data}, who=["A", "a@b.c"],
     )  # fmt: skip
 
 
@@ -177,6 +177,25 @@ def test_a_trial_that_starts_again_has_its_checkpoints_and_nothing_else_of_the_k
     assert (project / "dvc.lock").read_bytes() == (source.folder / "examples/digits/dvc.lock").read_bytes()
     assert 'dir = "/the/cache"' in (tmp_path / "trial/.dvc/config.local").read_text()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source", "trial"]
+
+
+def test_a_process_that_waits_for_a_trial_ends_when_none_comes(tmp_path: Path) -> None:
+    """The driver of a sweep on a cluster may have died."""
+    program = "from pipeline.cluster import trial; trial.SLOW, trial.IDLE_SECONDS = (), 0.1; trial.main()"
+    waiting = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE)
+    assert waiting.wait() == 0
+    waiting.communicate()
+
+
+def test_a_damaged_file_of_the_cache_is_not_shared(tmp_path: Path) -> None:
+    content = b"data"
+    path = tmp_path / "8d" / "777f385d3dfec8815d20f7496026dc"
+    path.parent.mkdir()
+    path.write_bytes(content)
+    assert sound(path)
+    path.write_bytes(content[::-1])
+    assert not sound(path)
+    assert not path.exists()
 
 
 class Cluster:
@@ -306,7 +325,7 @@ def swept(dask: None, tmp_path_factory: pytest.TempPathFactory) -> Swept:
     folder = tmp_path_factory.mktemp("sweep")
     (folder / "spy").mkdir()
     (folder / "spy/sitecustomize.py").write_text(SPY)
-    clone = Clone(folder / "clone", PIPELINE_MIRRORS="", SPY=str(folder / "started"))
+    clone = Clone(folder / "clone@home", PIPELINE_MIRRORS="", SPY=str(folder / "started"))
     clone.environment["PYTHONPATH"] += os.pathsep + str(folder / "spy")
     return Swept(clone, folder / "started")
 
@@ -379,7 +398,8 @@ def cluster(swept: Swept) -> Iterator[tuple[str, dict[str, str]]]:
         for role in [""] if kind == "ca_file" else ["SCHEDULER__", "WORKER__", "CLIENT__"]:
             told[f"DASK_DISTRIBUTED__COMM__TLS__{role}{kind.upper()}"] = str(folder / kind)
     (folder / "pipeline.py").write_text("raise ImportError('a worker needs no project')")
-    environment = os.environ | told | {"TMPDIR": str(folder), "PYTHONPATH": str(folder)}
+    nobody = dict.fromkeys(("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"), os.devnull)  # git does not know whose commits
+    environment = os.environ | told | nobody | {"TMPDIR": str(folder), "PYTHONPATH": str(folder)}
     here, at = ["--protocol", "tls", "--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0"], folder / "at.json"
     roles = [["scheduler", *here, "--port", "0", "--scheduler-file"], ["worker", *here, "--scheduler-file"]]
     with contextlib.ExitStack() as stack:

@@ -4,6 +4,8 @@ import base64
 import hashlib
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,9 +13,9 @@ from typing import Any, NamedTuple
 
 from pipeline.base.errors import PipelineError
 from pipeline.base.files import write_bytes
-from pipeline.base.programs import git
+from pipeline.base.programs import environment, git
 from pipeline.base.schema import Metrics, read_json
-from pipeline.cluster.trial import clone, dvc, link
+from pipeline.cluster.trial import clone, first_error, link
 from pipeline.cluster.trials import Trial
 from pipeline.cluster.worker import Order, stored
 from pipeline.params import PARAMS_FILE, parse
@@ -46,6 +48,7 @@ def find_project(sweep: str) -> Project:
             base, cache = Path(repo.root_dir), Path(repo.cache.local.path).parents[1]
     except NotDvcRepoError as error:
         raise PipelineError(f"{error}; run it in the folder of a dvc.yaml.") from None
+    name, _, mail = git("var", "GIT_COMMITTER_IDENT", advice="experiments are commits").rpartition(" <")
     shallow = Path(git("rev-parse", "--git-path", "shallow"))
     scratch = base / ".dvc/tmp/sweep" / sweep
     order = Order(
@@ -60,6 +63,7 @@ def find_project(sweep: str) -> Project:
         code="",
         lock="",
         data={},
+        who=[name, mail.partition(">")[0]],
     )
     return Project(root, scratch, order)
 
@@ -70,7 +74,7 @@ def cleaned(project: Project) -> None:
     for left in project.scratch.glob("[!.]*"):
         if left != place:
             shutil.rmtree(left)
-    place.mkdir(exist_ok=True)
+    place.mkdir(mode=0o700, exist_ok=True)  # DVC makes a folder in it that everybody may write
 
 
 def bundled(project: Project) -> str:
@@ -110,18 +114,44 @@ def prepared(project: Project, sets: Sequence[str]) -> Order:
     here = clone(project.root, Path(project.order["place"], "data"), project.order)
     lock = here / "dvc.lock"
     if lock.exists():
-        kept = {path: md5 for path, md5 in outputs(lock, *SHARED).items() if stored(project.order, md5).exists()}
+        kept = {path: md5 for path, md5 in outputs(lock, *SHARED).items() if sound(stored(project.order, md5))}
         link(here, project.order | {"data": kept})
     if sets:
         apply_overrides(here / PARAMS_FILE, list(sets))
-    with Repo(str(here)) as repo:
-        stale = repo.status(targets=[f"{here}/dvc.yaml:convert"], with_deps=True)
+    with Repo(str(here)) as repo, repo.lock:
+        stale = any(stage.status(check_updates=True) for stage in repo.index.stages if stage.name in SHARED)
     if stale:
         raw = Path("data/raw").absolute().as_uri()  # it may hold the files already
         dvc(here, "repro", "convert", PIPELINE_MIRRORS=f"{raw} {os.environ.get('PIPELINE_MIRRORS', '')}")
     made = project.order | {"lock": lock.read_text("utf-8"), "data": outputs(lock, *SHARED)}
     shutil.rmtree(Path(project.order["place"], "data"))
     return made
+
+
+def sound(path: Path) -> bool:
+    """Whether a file of DVC's cache has the MD5 of its name. If not, it is removed, because DVC would trust it."""
+    if not path.exists():
+        return False
+    with path.open("rb") as file:
+        if hashlib.file_digest(file, "md5").hexdigest() == path.parent.name + path.name:
+            return True
+    path.unlink()
+    return False
+
+
+def dvc(project: Path, *arguments: str, **more: str) -> None:
+    """Run DVC in silence. Raises PipelineError with its first error."""
+    done = subprocess.run(  # noqa: S603  # the DVC of this Python
+        [sys.executable, "-m", "dvc", *arguments],
+        cwd=project,
+        env=environment(**more),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+    )
+    if done.returncode:
+        raise PipelineError(first_error(done.stderr, done.returncode, arguments))
 
 
 def outputs(lock: Path, *only: str) -> dict[str, str]:

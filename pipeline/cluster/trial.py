@@ -11,9 +11,9 @@ import importlib
 import json
 import os
 import re
+import select
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -30,6 +30,7 @@ from pipeline.cluster.worker import Order, stored
 from pipeline.params import PARAMS_FILE
 
 GRACE_SECONDS = 5.0  # for a training that is told to stop: it saves a checkpoint
+IDLE_SECONDS = 60.0  # then its sweep may be gone: a cluster does not tell processes that wait
 CHECKPOINTS = "data/checkpoints"
 PIPELINE = ("dvc.yaml", "dvc.lock")
 SLOW = ("dvc.cli.parser", "dvc.commands.repro", "dvc.repo.reproduce", "dvc.utils.hydra", "hydra", "networkx")
@@ -38,8 +39,9 @@ SLOW = ("dvc.cli.parser", "dvc.commands.repro", "dvc.repo.reproduce", "dvc.utils
 def main() -> None:
     """Run trials, each in a fork of this process: DVC is imported once, which takes a second."""
     for name in SLOW:
-        importlib.import_module(name)
-    for line in iter(sys.stdin.readline, ""):
+        with contextlib.suppress(ImportError):  # another version of DVC may have other modules
+            importlib.import_module(name)
+    while select.select([0], [], [], IDLE_SECONDS)[0] and (line := sys.stdin.readline()):
         print(json.dumps(forked(json.loads(line))), flush=True)
 
 
@@ -53,7 +55,7 @@ def forked(order: Order) -> dict[str, Any]:
         if code:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child, signal.SIGKILL)  # if it was killed, its training still runs
-            last = text(errors).strip().rpartition("\n")[2]
+            last = text(errors).strip().rpartition("\n")[2] or "perhaps this machine has too little memory"
             return {"error": f"the process of the trial ended with code {code}: {last}"}
         return dict(json.loads(text(said)))
 
@@ -111,7 +113,7 @@ def outcome(order: Order, errors: IO[bytes]) -> dict[str, Any]:
     link(project, order)
     if order["overrides"]:
         apply_overrides(project / PARAMS_FILE, order["overrides"])
-    dvc_here(project, errors, "repro", "dvc.yaml")
+    dvc(project, errors, "repro", "dvc.yaml")
     ref = experiment(folder, order)
     git("bundle", "create", "--quiet", "experiment.bundle", ref, f"^{head}", folder=folder)
     bundle = base64.b64encode((folder / "experiment.bundle").read_bytes()).decode()
@@ -126,7 +128,8 @@ def experiment(folder: Path, order: Order) -> str:
     name, head = order["name"], order["head"]
     git("add", "--all", folder=folder)
     tree = git("write-tree", folder=folder)
-    commit = git("commit-tree", tree, "-p", head, "-m", f"dvc: commit experiment {name}", folder=folder)
+    who = ("-c", f"user.name={order['who'][0]}", "-c", f"user.email={order['who'][1]}")
+    commit = git(*who, "commit-tree", tree, "-p", head, "-m", f"dvc: commit experiment {name}", folder=folder)
     git("update-ref", ref := f"refs/exps/{head[:2]}/{head[2:]}/{name}", commit, folder=folder)
     return ref
 
@@ -159,7 +162,7 @@ def foreign(folder: Path, order: Order) -> list[str]:
 
 
 def link(project: Path, order: Order) -> None:
-    """Put the outputs of the shared stages where DVC finds them, so that it does not make them again or read them."""
+    """Put the outputs of the shared stages where DVC finds them, and tell it their MD5s, which it believes."""
     from dvc.repo import Repo
     from dvc_data.hashfile.hash_info import HashInfo
 
@@ -176,29 +179,14 @@ def link(project: Path, order: Order) -> None:
             repo.state.save(str(target), repo.fs, HashInfo("md5", md5))
 
 
-def dvc_here(project: Path, errors: IO[bytes], *arguments: str) -> None:
-    """Run DVC in silence in this process, whose stderr is `errors`. Raises PipelineError as `dvc` does."""
+def dvc(project: Path, errors: IO[bytes], *arguments: str) -> None:
+    """Run DVC in silence in this process, whose stderr is `errors`. Raises PipelineError with its first error."""
     from dvc.cli import main as dvc_main
 
     os.chdir(project)
     os.environ.update(environment())
     if code := dvc_main(list(arguments)):
         raise PipelineError(first_error(text(errors), code, arguments))
-
-
-def dvc(project: Path, *arguments: str, **more: str) -> None:
-    """Run DVC in silence. Raises PipelineError with the first error of a stage, or else with the last line of DVC."""
-    done = subprocess.run(  # noqa: S603  # the DVC of this Python
-        [sys.executable, "-m", "dvc", *arguments],
-        cwd=project,
-        env=environment(**more),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-    )
-    if done.returncode:
-        raise PipelineError(first_error(done.stderr, done.returncode, arguments))
 
 
 def first_error(said: str, code: int, arguments: Sequence[str]) -> str:

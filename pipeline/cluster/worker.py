@@ -1,9 +1,10 @@
-"""What a Dask worker does for a trial: it fetches code and data, starts the process of the trial, and watches it.
+"""What a Dask worker does for a trial: it fetches code and data, and gives the trial to a process that runs trials.
 
 Dask sends this module by value, so that a worker needs the pinned packages but not this project: the code of a trial
 comes as a git bundle. Therefore this module imports nothing but the standard library, and Dask inside functions.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -12,7 +13,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -34,6 +34,7 @@ class Order(TypedDict):
     code: str  # MD5 of the git bundle
     lock: str  # dvc.lock with the shared stages up to date
     data: dict[str, str]  # the outputs of the shared stages: path in `project`, MD5
+    who: list[str]  # name and e-mail of who made the sweep: git wants them for a commit
 
 
 def settled(order: Order) -> Order:
@@ -126,23 +127,40 @@ def watched(order: Order) -> dict[str, Any]:
 
     worker = get_worker()
     task = worker.state.tasks[worker.get_current_task()]
-    hosts = hosts_of(worker, order)
-    while hosts and hosts[-1].poll() is not None:
-        end([hosts.pop()])  # it was killed while it waited
-    host = hosts.pop() if hosts else started(order)
-    host.stdin.write(json.dumps(order) + "\n")
-    host.stdin.flush()
-    while not select.select([host.stdout], [], [], POLL_SECONDS)[0]:
+    runners = runners_of(worker, order)
+    runner = taken(runners) or started(order)
+    try:
+        runner.stdin.write(json.dumps(order) + "\n")
+        runner.stdin.flush()
+    except BrokenPipeError:  # it had waited for too long at this moment
+        with contextlib.suppress(BrokenPipeError), runner, runner.errors:
+            pass
+        return watched(order)
+    answer = select.poll()  # select.select refuses a descriptor of 1024 or more
+    answer.register(runner.stdout, select.POLLIN)
+    while not answer.poll(1000 * POLL_SECONDS):
         if task.state == "cancelled":
-            with host, host.errors:  # closes its stdin, so that the trial ends
+            with runner, runner.errors:  # closes its stdin, so that the trial ends
                 return {}  # to nobody
-    if line := host.stdout.readline():
-        hosts.append(host)
-        return dict(json.loads(line))
-    with host, host.errors:
-        host.errors.seek(0)
-        last = host.errors.read().decode(errors="replace").strip().rpartition("\n")[2]
-    return {"error": f"the process of the trials ended with code {host.returncode}: {last}"}
+    if line := runner.stdout.readline():
+        result = dict(json.loads(line))
+        runners.append(runner)
+        return result
+    with runner, runner.errors:
+        runner.errors.seek(0)
+        last = runner.errors.read().decode(errors="replace").strip().rpartition("\n")[2]
+    if not runner.returncode:  # it had waited for too long at this moment
+        return watched(order)
+    return {"error": f"the process of the trials ended with code {runner.returncode}: {last}"}
+
+
+def taken(waiting: list[Any]) -> Any:
+    """A process that waits, which is the caller's now; None if none lives."""
+    with contextlib.suppress(IndexError):  # another thread may take the last one
+        while (runner := waiting.pop()).poll() is not None:
+            end([runner])  # it was killed while it waited
+        return runner
+    return None
 
 
 def warm(order: Order, dask_worker: Any) -> None:
@@ -150,12 +168,12 @@ def warm(order: Order, dask_worker: Any) -> None:
     here = settled(order)
     if stored(here, here["code"]).exists():
         unpack(here)
-        hosts_of(dask_worker, here).append(started(here))
+        runners_of(dask_worker, here).append(started(here))
 
 
-def hosts_of(worker: Any, order: Order) -> list[Any]:
+def runners_of(worker: Any, order: Order) -> list[Any]:
     """The processes of a worker that wait for a trial of this sweep. Those of another sweep end."""
-    found: dict[str, list[Any]] = vars(worker).setdefault("pipeline_hosts", {})
+    found: dict[str, list[Any]] = vars(worker).setdefault("pipeline_runners", {})
     for place in {*found} - {order["place"]}:
         end(found.pop(place))
     return found.setdefault(order["place"], [])
@@ -164,7 +182,7 @@ def hosts_of(worker: Any, order: Order) -> list[Any]:
 def started(order: Order) -> Any:
     """A process that runs trials one after another; `errors` is the file of what it says."""
     errors = tempfile.TemporaryFile()  # noqa: SIM115  # a pipe that nobody reads would fill
-    host: Any = subprocess.Popen(  # our own module
+    runner: Any = subprocess.Popen(
         [sys.executable, "-m", "pipeline.cluster.trial"],
         cwd=Path(order["place"], "code"),
         env=os.environ | ONE_THREAD,
@@ -174,19 +192,20 @@ def started(order: Order) -> Any:
         text=True,
         start_new_session=True,
     )
-    host.errors = errors
-    return host
+    runner.errors = errors
+    return runner
 
 
-def end(waiting: Iterable[Any]) -> None:
-    """End processes that wait for a trial."""
-    for host in waiting:
-        with host, host.errors:
-            host.kill()
+def end(waiting: list[Any]) -> None:
+    """End processes that wait for a trial; each is taken from the list first, because a thread may want it."""
+    with contextlib.suppress(IndexError):
+        while runner := waiting.pop():
+            with runner, runner.errors:
+                runner.kill()
 
 
 def clear(order: Order, dask_worker: Any) -> None:
-    """End the processes of the sweep's worker, and remove what the sweep has left on this machine."""
+    """End the waiting processes of this worker, and remove what the sweep has left on this machine."""
     here = settled(order)
-    end(hosts_of(dask_worker, here))
+    end(runners_of(dask_worker, here))
     shutil.rmtree(here["place"], ignore_errors=True)

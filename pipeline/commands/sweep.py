@@ -97,7 +97,7 @@ def run(project: "Project", trials: Sequence["Trial"], workers: int, cluster: st
         preparing = threads.submit(projects.ordered, project, todo.values())
         client = stack.enter_context(connected(cluster, min(workers, len(todo)), project.order["place"]))
         code: Any = {"code": bundling.result()}
-        client.run(warm, project.order | folders | code)
+        client.run(warm, project.order | folders | code, on_error="ignore")
         orders = {name: order | folders | code for name, order in preparing.result().items()}
         count = len(client.scheduler_info(n_workers=-1)["workers"])
         typer.echo(f"workers: {count} {f'at {cluster}' if cluster else 'on this machine'}")
@@ -111,7 +111,7 @@ def run(project: "Project", trials: Sequence["Trial"], workers: int, cluster: st
             left = f"{spent:.0f} s, {spent / count * (len(todo) - count):.0f} s left"
             line = f"{count:{len(str(len(todo)))}} of {len(todo)}  {name}  {words(todo[name].settings)}"
             typer.echo(printable(f"{line}  {'recorded' if error is None else f'FAILED: {error}'}  {left}"))
-        client.run(clear, project.order | folders)
+        client.run(clear, project.order | folders, on_error="ignore")
     shutil.rmtree(project.order["place"], ignore_errors=True)
     return failed
 
