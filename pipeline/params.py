@@ -23,7 +23,6 @@ from pipeline.base.words import did_you_mean, listed
 
 PARAMS_FILE = Path("params.yaml")
 SECTIONS = ("download", "convert", "train", "evaluate")
-ELSEWHERE = "run in the project's folder, name it by --params, or make one: pipeline params > params.yaml"
 LARGEST_FILE = 1 << 14  # bytes
 DEEPEST = 10  # brackets in brackets
 DATASETS = (

@@ -179,12 +179,28 @@ def test_a_trial_that_starts_again_has_its_checkpoints_and_nothing_else_of_the_k
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source", "trial"]
 
 
-def test_a_process_that_waits_for_a_trial_ends_when_none_comes(tmp_path: Path) -> None:
+def test_a_process_that_waits_for_a_trial_ends_when_none_comes() -> None:
     """The driver of a sweep on a cluster may have died."""
     program = "from pipeline.cluster import trial; trial.SLOW, trial.IDLE_SECONDS = (), 0.1; trial.main()"
-    waiting = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE)
-    assert waiting.wait() == 0
-    waiting.communicate()
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as waiting:
+        assert waiting.wait(timeout=60) == 0
+
+
+def test_a_trial_that_the_system_kills_says_so() -> None:
+    program = (
+        "import os\nfrom pipeline.cluster import trial\n"
+        "trial.run = lambda *arguments: os.kill(os.getpid(), 9)\nprint(trial.forked({})['error'])"
+    )
+    told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    assert told == "the process of the trial ended with code -9: perhaps this machine has too little memory\n"
+
+
+def test_code_that_cannot_be_unpacked_is_an_error_in_words(order: worker.Order) -> None:
+    place = Path(order["place"])
+    place.mkdir()
+    worker.stored(order, order["code"]).write_bytes(b"no bundle")
+    with pytest.raises(OSError, match=r"git says: .*bundle"):
+        worker.unpack(order)
 
 
 def test_a_damaged_file_of_the_cache_is_not_shared(tmp_path: Path) -> None:
@@ -290,8 +306,8 @@ class Swept(NamedTuple):
 
     def trials(self) -> list["psutil.Process"]:
         """The processes of trials that run anywhere below the folder of the clone: forks of the ones that wait."""
-        hosts = processes(self.started.parent, "pipeline.cluster.trial")
-        return [one for one in hosts if one.ppid() in {host.pid for host in hosts}]
+        every = processes(self.started.parent, "pipeline.cluster.trial")
+        return [one for one in every if one.ppid() in {other.pid for other in every}]
 
 
 def processes(folder: Path, word: str = "") -> list["psutil.Process"]:
@@ -398,7 +414,7 @@ def cluster(swept: Swept) -> Iterator[tuple[str, dict[str, str]]]:
         for role in [""] if kind == "ca_file" else ["SCHEDULER__", "WORKER__", "CLIENT__"]:
             told[f"DASK_DISTRIBUTED__COMM__TLS__{role}{kind.upper()}"] = str(folder / kind)
     (folder / "pipeline.py").write_text("raise ImportError('a worker needs no project')")
-    nobody = dict.fromkeys(("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"), os.devnull)  # git does not know whose commits
+    nobody = dict.fromkeys(("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"), os.devnull)  # git there knows no user
     environment = os.environ | told | nobody | {"TMPDIR": str(folder), "PYTHONPATH": str(folder)}
     here, at = ["--protocol", "tls", "--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0"], folder / "at.json"
     roles = [["scheduler", *here, "--port", "0", "--scheduler-file"], ["worker", *here, "--scheduler-file"]]

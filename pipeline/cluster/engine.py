@@ -50,7 +50,7 @@ def local(workers: int, place: str) -> Iterator[Any]:
     from distributed import Scheduler, SpecCluster, Worker
 
     silent: dict[str, Any] = {f"distributed.{role}.http.routes": [] for role in ("scheduler", "worker")}
-    calm = {"distributed.worker.profile.enabled": False, "distributed.admin.tick.interval": "1s"}  # else 4 % of a core
+    calm = {"distributed.worker.profile.enabled": False, "distributed.admin.tick.interval": "1s"}  # saves 4 % of a core
     own = {"protocol": "inproc://", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
     one = {"cls": Worker, "options": own | {"nthreads": 1, "memory_limit": 0, "local_directory": place}}
     with (

@@ -48,7 +48,7 @@ def find_project(sweep: str) -> Project:
             base, cache = Path(repo.root_dir), Path(repo.cache.local.path).parents[1]
     except NotDvcRepoError as error:
         raise PipelineError(f"{error}; run it in the folder of a dvc.yaml.") from None
-    name, _, mail = git("var", "GIT_COMMITTER_IDENT", advice="experiments are commits").rpartition(" <")
+    name, _, mail = git("var", "GIT_COMMITTER_IDENT", advice="every trial becomes a commit").rpartition(" <")
     shallow = Path(git("rev-parse", "--git-path", "shallow"))
     scratch = base / ".dvc/tmp/sweep" / sweep
     order = Order(

@@ -19,20 +19,23 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from filelock import FileLock
 
 from pipeline.base.errors import PipelineError, one_line
-from pipeline.base.programs import environment, git
+from pipeline.base.programs import environment
+from pipeline.base.programs import git as run_git
 from pipeline.cluster.worker import Order, stored
 from pipeline.params import PARAMS_FILE
 
 GRACE_SECONDS = 5.0  # for a training that is told to stop: it saves a checkpoint
-IDLE_SECONDS = 60.0  # then its sweep may be gone: a cluster does not tell processes that wait
+IDLE_SECONDS = 60.0  # a process that waits longer for a trial ends: nobody tells it that the sweep was killed
 CHECKPOINTS = "data/checkpoints"
 PIPELINE = ("dvc.yaml", "dvc.lock")
+git = partial(run_git, advice="look at the machine of the trial")
 SLOW = ("dvc.cli.parser", "dvc.commands.repro", "dvc.repo.reproduce", "dvc.utils.hydra", "hydra", "networkx")
 
 
@@ -124,7 +127,7 @@ def outcome(order: Order, errors: IO[bytes]) -> dict[str, Any]:
 
 
 def experiment(folder: Path, order: Order) -> str:
-    """Commit what a trial changed, as `dvc exp run` does, and return the reference. Files that are left out stay."""
+    """Commit what a trial changed, as `dvc exp run` does; return its reference. What the clone lacks stays."""
     name, head = order["name"], order["head"]
     git("add", "--all", folder=folder)
     tree = git("write-tree", folder=folder)

@@ -105,20 +105,24 @@ def unpack(order: Order) -> None:
     if code.exists():
         return
     fresh = Path(tempfile.mkdtemp(dir=order["place"]))
-    subprocess.run(["git", "init", "--quiet", str(fresh)], check=True)  # noqa: S603, S607  # git as it is found
+    git(fresh, "init", "--quiet")
     if order["shallow"]:
         (fresh / ".git/shallow").write_text(order["shallow"])
-    for step in (
-        ["fetch", "--quiet", str(stored(order, order["code"])), "HEAD"],
-        ["checkout", "--quiet", order["head"]],
-    ):
-        subprocess.run(["git", "-C", str(fresh), *step], check=True, capture_output=True)  # noqa: S603, S607
+    git(fresh, "fetch", "--quiet", str(stored(order, order["code"])), "HEAD")
+    git(fresh, "checkout", "--quiet", order["head"])
     compiling = [sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "checked-hash", "pipeline"]
     subprocess.run(compiling, cwd=fresh, check=False, capture_output=True)  # noqa: S603  # this Python
     try:
         fresh.rename(code)
     except OSError:  # another worker of this machine was first
         shutil.rmtree(fresh)
+
+
+def git(folder: Path, *arguments: str) -> None:
+    """Run git there. Raises OSError with its message where it fails."""
+    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True)  # noqa: S603, S607
+    if done.returncode:
+        raise OSError(f"git says: {done.stderr.strip()}")
 
 
 def watched(order: Order) -> dict[str, Any]:
@@ -129,12 +133,7 @@ def watched(order: Order) -> dict[str, Any]:
     task = worker.state.tasks[worker.get_current_task()]
     runners = runners_of(worker, order)
     runner = taken(runners) or started(order)
-    try:
-        runner.stdin.write(json.dumps(order) + "\n")
-        runner.stdin.flush()
-    except BrokenPipeError:  # it had waited for too long at this moment
-        with contextlib.suppress(BrokenPipeError), runner, runner.errors:
-            pass
+    if not took(runner, order):
         return watched(order)
     answer = select.poll()  # select.select refuses a descriptor of 1024 or more
     answer.register(runner.stdout, select.POLLIN)
@@ -149,9 +148,20 @@ def watched(order: Order) -> dict[str, Any]:
     with runner, runner.errors:
         runner.errors.seek(0)
         last = runner.errors.read().decode(errors="replace").strip().rpartition("\n")[2]
-    if not runner.returncode:  # it had waited for too long at this moment
+    if not runner.returncode:  # it had waited too long, and did not read the order
         return watched(order)
     return {"error": f"the process of the trials ended with code {runner.returncode}: {last}"}
+
+
+def took(runner: Any, order: Order) -> bool:
+    """Give the order to a process, unless it has ended because it had waited too long."""
+    try:
+        runner.stdin.write(json.dumps(order) + "\n")
+        runner.stdin.flush()
+    except BrokenPipeError:
+        with contextlib.suppress(BrokenPipeError), runner, runner.errors:
+            return False
+    return True
 
 
 def taken(waiting: list[Any]) -> Any:

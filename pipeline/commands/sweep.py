@@ -97,7 +97,7 @@ def run(project: "Project", trials: Sequence["Trial"], workers: int, cluster: st
         preparing = threads.submit(projects.ordered, project, todo.values())
         client = stack.enter_context(connected(cluster, min(workers, len(todo)), project.order["place"]))
         code: Any = {"code": bundling.result()}
-        client.run(warm, project.order | folders | code, on_error="ignore")
+        client.run(warm, project.order | folders | code, on_error="ignore")  # the trials report a bad machine
         orders = {name: order | folders | code for name, order in preparing.result().items()}
         count = len(client.scheduler_info(n_workers=-1)["workers"])
         typer.echo(f"workers: {count} {f'at {cluster}' if cluster else 'on this machine'}")
