@@ -64,4 +64,4 @@ def test_what_cannot_be_a_committee_is_one_line(models, tmp_path):
     ]:
         with pytest.raises(SystemExit) as left:
             committee.main(*arguments)
-        assert str(left.value.code).startswith(line)
+        assert str(left.value).startswith(line)

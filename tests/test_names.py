@@ -87,7 +87,7 @@ def test_an_error_about_a_file_tells_its_name_printably(asked, tmp_path, capsys)
 def refused(command: Callable[..., None], *arguments, **options) -> str:
     with pytest.raises(SystemExit) as left:
         command(*arguments, **options)
-    return str(left.value.code)
+    return str(left.value)
 
 
 def test_show_replaces_what_it_made_itself_and_no_other_file(asked, model, tmp_path):

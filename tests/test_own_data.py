@@ -57,7 +57,7 @@ def refusal(pictures: Path, name: str = "bars", **options) -> str:
     with pytest.raises(SystemExit) as refused:
         take(pictures, name, **options)
     assert not Path("datasets").exists()
-    line = str(refused.value.code)
+    line = str(refused.value)
     assert line.startswith("error: ")
     assert "\n" not in line
     return line.removeprefix("error: ")
@@ -164,7 +164,7 @@ def test_a_file_that_cannot_be_taken_is_named_and_nothing_is_written(spoil, name
     pictures = bars(here / "pictures")
     spoil(pictures)
     assert counted(refusal(pictures)) == (1, len([*pictures.rglob("*.*")]))
-    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    line, _ = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert line.startswith(f"error: {pictures / named} {said.format(pictures)}")
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 from pipeline.base.signals import UNREAD, Stopped, Stopping
 
@@ -52,6 +52,17 @@ def tell(line: str) -> None:
         print(line, file=sys.stderr)
 
 
+def leave(line: str) -> NoReturn:
+    """Print a line on stderr, if anybody still reads it, and exit with 1.
+
+    Python can print the line of a SystemExit by itself, but then exits with 120 if nobody reads it.
+    """
+    tell(line)
+    left = SystemExit(line)
+    left.code = 1
+    raise left
+
+
 def release_streams() -> None:
     """Discard what stdout and stderr can no longer write: Python would fail on it again at its end."""
     for stream in (sys.stdout, sys.stderr):
@@ -78,7 +89,7 @@ def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
                 command(*args, **kwargs)
                 sys.stdout.flush()
         except PipelineError as error:
-            sys.exit(f"error: {one_line(error)}")
+            leave(f"error: {one_line(error)}")
         except Stopped as stopped:
             tell(str(stopped))
             sys.exit(stopped.exit_code)
@@ -89,14 +100,14 @@ def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
                 raise  # not from the operating system: a bug, so keep the traceback
             reason = os.strerror(error.errno) if error.errno else error
             where = f" ({one_line(error.filename)})" if error.filename else ""
-            sys.exit(f"error: {reason}{where}; correct that and run it again.")
+            leave(f"error: {reason}{where}; correct that and run it again.")
         except RuntimeError as error:
             if "start new thread" not in str(error):
                 raise
-            sys.exit(f"error: {error}; end other processes or raise the limit (ulimit -u), and run it again.")
+            leave(f"error: {error}; end other processes or raise the limit (ulimit -u), and run it again.")
         except MemoryError as error:
             asked = f" ({error})" if str(error) else ""
-            sys.exit(f"error: out of memory{asked}; ask for less, or free some memory, and run it again.")
+            leave(f"error: out of memory{asked}; ask for less, or free some memory, and run it again.")
         finally:
             release_streams()
 
