@@ -18,7 +18,7 @@ Whatever happens, five things hold:
 
 1. A file under its final name is complete and verified, or it is the file that was there before.
 2. A fault is one line on stderr that says what, where, why and what to do, and an exit code other than 0.
-3. The next run without the fault succeeds, with nothing to repair by hand, except a cut `dvc.lock` that DVC left.
+3. The next run without the fault succeeds, with nothing to repair by hand, except a file that DVC left cut (below).
 4. Nothing is written outside `data/`, and no password is printed or sent to another host.
 5. Time, memory and disk are bounded.
 """
@@ -37,9 +37,10 @@ The naive downloader is `tools/naive_download.py`, which writes to the final nam
 
 KILLS = """\
 It also kills `dvc repro` on the bundled digits at random moments and starts it again. *Different*: an output, or
-its entry in `dvc.lock`, differs from an undisturbed run. *Lock cut*: DVC writes `dvc.lock` in place. If it is killed
-at that moment, it leaves a file that it cannot read. `git checkout dvc.lock` repairs this; the column counts how often
-this was needed.
+its entry in `dvc.lock`, differs from an undisturbed run. DVC writes `dvc.lock` and `.dvc/tmp/rwlock` in place. If it
+is killed at that moment, it leaves a file that it cannot read: *Lock cut* and *Rwlock cut* count how often.
+`git checkout dvc.lock` repairs the first, and the second may be deleted. *Busy*: DVC alone was killed, and its stage
+still ran; the next `dvc repro` said so, and succeeded when that stage had ended.
 """
 
 FUZZ = """\

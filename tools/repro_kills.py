@@ -1,6 +1,8 @@
 """`dvc repro` on the bundled digits, killed at a random moment and started again: its outputs must be the same."""
 
+import contextlib
 import hashlib
+import json
 import os
 import random
 import shutil
@@ -19,17 +21,22 @@ REPRO = ["dvc", "repro", "examples/digits/dvc.yaml"]
 WHO = {"dvc and its stage": True, "dvc alone": False}
 
 
+BUSY = "another process is writing to "  # what a stage says while the one that a killed DVC left behind still runs
+
+
 class Result(NamedTuple):
     """The counts for one way to kill; the last two should be 0.
 
-    DVC writes dvc.lock in place. Killed while it does, it leaves a file cut short that it will not read again: the
-    one thing that somebody has to mend by hand, `git checkout dvc.lock`, which is done here and counted.
+    DVC writes dvc.lock and .dvc/tmp/rwlock in place. Killed while it does, it leaves a file that it cannot read again.
+    Somebody has to mend this by hand: `git checkout dvc.lock`, or delete the rwlock. Here it is done and counted.
     """
 
     killed: str
     runs: int
     before_its_end: int  # runs that were killed in time; the others had already ended
     lock_cut: int  # times that DVC left dvc.lock cut
+    rwlock_cut: int
+    busy: int  # times that the next dvc repro was refused, because the stage of the killed one still ran
     failed: int  # the next dvc repro
     different: int  # outputs that differ from an undisturbed run
 
@@ -46,14 +53,11 @@ def outputs(clone: Clone) -> dict[str, str]:
 
 
 def repro(clone: Clone) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        REPRO,
-        cwd=clone.folder,
-        env=clone.environment,
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    """In a process group of its own; what it prints is in the file `said` beside the clone."""
+    with (clone.folder.parent / "said").open("wb") as said:
+        return subprocess.Popen(
+            REPRO, cwd=clone.folder, env=clone.environment, start_new_session=True, stdout=said, stderr=said
+        )
 
 
 def fresh(folder: Path, name: str) -> Clone:
@@ -69,7 +73,7 @@ def kill_often(folder: Path, kills: int, seed: int = 0) -> list[Result]:
     assert not clone.changed(), "what is committed, dvc.lock among it, is not what the code makes"
     moments, results = random.Random(seed), []
     for who, everything in WHO.items():
-        result = Result(who, 0, 0, 0, 0, 0)
+        result = Result(who, *[0] * (len(Result._fields) - 1))
         while result.before_its_end < kills:
             clone = fresh(folder, f"{who} {result.runs}")
             found = kill(clone, everything, moments.uniform(0, lasts), golden)
@@ -78,8 +82,8 @@ def kill_often(folder: Path, kills: int, seed: int = 0) -> list[Result]:
     return results
 
 
-def kill(clone: Clone, everything: bool, moment: float, golden: dict[str, str]) -> tuple[bool, bool, bool, bool]:
-    """Whether it was killed before its end, left dvc.lock cut, the next run failed, and the outputs differ."""
+def kill(clone: Clone, everything: bool, moment: float, golden: dict[str, str]) -> tuple[bool, ...]:
+    """Was it killed in time; were the lock and the rwlock cut; was the next run busy, did it fail; other outputs?"""
     first = repro(clone)
     time.sleep(moment)
     running = first.poll() is None
@@ -91,10 +95,26 @@ def kill(clone: Clone, everything: bool, moment: float, golden: dict[str, str]) 
     cut = not whole(clone.folder / LOCK)
     if cut:
         clone.output("git", "checkout", "--quiet", LOCK)
+    rwlock = clone.folder / ".dvc/tmp/rwlock"
+    rwlock_cut = rwlock.exists() and not is_json(rwlock)
+    if rwlock_cut:
+        rwlock.unlink()
     failed = repro(clone).wait() != 0
+    busy = failed and BUSY in (clone.folder.parent / "said").read_text("utf-8", "replace")
+    wait_for_group(first.pid)
+    if busy:
+        failed = repro(clone).wait() != 0
     different = failed or outputs(clone) != golden
     shutil.rmtree(clone.folder.parent)
-    return running, cut, failed, different
+    return running, cut, rwlock_cut, busy, failed, different
+
+
+def wait_for_group(number: int) -> None:
+    """Until the stage that a killed DVC left behind has ended."""
+    with contextlib.suppress(ProcessLookupError):
+        while True:
+            os.killpg(number, 0)
+            time.sleep(0.05)
 
 
 def whole(lock: Path) -> bool:
@@ -104,3 +124,11 @@ def whole(lock: Path) -> bool:
     except YAMLError:
         return False
     return isinstance(content, dict) and "stages" in content
+
+
+def is_json(file: Path) -> bool:
+    try:
+        json.loads(file.read_bytes())
+    except ValueError:
+        return False
+    return True

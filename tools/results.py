@@ -134,7 +134,7 @@ def lines_of(name: str, rows: Sequence[Row]) -> Iterator[str]:
     yield f"| [{name}](recipes/{name}.yaml) | {said[0]} | {' | '.join([published, *reached, *seconds])} |"
     for row in own:
         if row["seed"] == TOGETHER and row["crops_accuracy"]:
-            reached = [f"{float(row[key]):.2%}" for key in ("accuracy", "crops_accuracy")]
+            reached = [of_seeds([row], key) for key in ("accuracy", "crops_accuracy")]
             yield f"| | {len(single)} of them together | – | {' | '.join(reached)} | – | – |"
 
 
