@@ -3,7 +3,8 @@
 What docs/results.csv has already is not measured again. $PIPELINE_MIRRORS may say where the data are.
 
 python tools/results.py                                      every recipe as it is, with one seed
-python tools/results.py lenet-5 --seeds 5                    with seeds 1 to 5, and all five nets together
+python tools/results.py lenet-5 --seeds 5                    with seeds 1 to 5, and all five nets together, for which
+                                                             nets that were measured elsewhere are trained again
 python tools/results.py lenet-5 --arithmetic float32         and what it is in another arithmetic
 """
 
@@ -24,6 +25,7 @@ from recipe import HEADER, MODELS, RECIPES, RESULTS, ROOT, is_recorded, recorded
 from pipeline.base.errors import reports_errors
 from pipeline.base.files import write_bytes
 from pipeline.base.text import table
+from pipeline.model import load_model
 
 README = ROOT / "README.md"
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
@@ -57,9 +59,10 @@ def write_rows(rows: Iterable[Row]) -> None:
 
 def measured(name: str, sets: list[str], seeds: int) -> Iterator[Row]:
     """The rows that docs/results.csv lacks: of each seed, and of all together."""
-    known = {row["seed"] for row in recorded() if row["recipe"] == name and row["settings"] == " ".join(sets)}
+    own = [row for row in recorded() if row["recipe"] == name and row["settings"] == " ".join(sets)]
+    known = {row["seed"]: row["sha256"] for row in own}
     wanted = [str(seed) for seed in range(1, seeds + 1)]
-    if known.issuperset(wanted):
+    if known.keys() >= {*wanted, *([TOGETHER] if seeds > 1 else [])}:
         return
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -67,7 +70,7 @@ def measured(name: str, sets: list[str], seeds: int) -> Iterator[Row]:
         for stage in ("download", "convert"):
             run(stage, sets, folder)
         for seed in wanted:
-            if seed not in known:
+            if seed not in known or (seeds > 1 and not is_kept(name, seed, known[seed])):
                 yield measure(name, sets, seed, folder)
         if seeds > 1:
             yield together(name, sets, wanted, folder)
@@ -87,22 +90,29 @@ def measure(name: str, sets: list[str], seed: str, folder: Path) -> Row:
     """One seed; the CPU seconds are those of the stage train, and only exact arithmetic has a hash."""
     seconds = run("train", [*sets, f"train.seed={seed}"], folder)
     run("evaluate", sets, folder)
-    metrics, model = (
-        json.loads((folder / f"data/evaluation/{part}.json").read_text()) for part in ("metrics", "model")
-    )
-    kept = MODELS / f"{name}-{seed}" / "weights.npz"
+    metrics, made = (json.loads((folder / f"data/evaluation/{part}.json").read_text()) for part in ("metrics", "model"))
+    kept = model(name, seed)
     kept.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(folder / "data/model/weights.npz", kept)
-    arithmetic = model["net"]["arithmetic"]
-    hashed = model["sha256"] if arithmetic == "exact" else ""
+    arithmetic = made["net"]["arithmetic"]
+    hashed = made["sha256"] if arithmetic == "exact" else ""
     crops = metrics.get("crops_accuracy", "")
     values = (name, arithmetic, seed, metrics["accuracy"], crops, round(seconds), hashed, " ".join(sets))
     return dict(zip(HEADER, map(str, values), strict=True))
 
 
+def model(name: str, seed: str) -> Path:
+    return MODELS / f"{name}-{seed}" / "weights.npz"
+
+
+def is_kept(name: str, seed: str, sha256: str) -> bool:
+    """Whether the model that was measured is still here: a committee needs it."""
+    return model(name, seed).exists() and load_model(model(name, seed)).about["sha256"] == sha256
+
+
 def together(name: str, sets: list[str], seeds: list[str], folder: Path) -> Row:
     """The answer of pipeline committee for the nets of these seeds."""
-    models = [str(MODELS / f"{name}-{seed}" / "weights.npz") for seed in seeds]
+    models = [str(model(name, seed)) for seed in seeds]
     reached = []
     for crops in ("1", "9") if "evaluate.crops=9" in sets else ("1",):
         command = [sys.executable, "-m", "pipeline", "committee", *models, "--crops", crops, "--json"]
