@@ -74,7 +74,7 @@ recipe: setup ## make recipe NAME=lenet-5 runs recipes/lenet-5.yaml by DVC; SEED
 best: ## two convolutions on distorted images, and a net that refuses what is no digit: about ten minutes
 	@$(MAKE) --no-print-directory recipe NAME=two-convolutions-negatives
 
-results: setup ## train every recipe, as the README's table has it: docs/results.csv
+results: setup ## train every recipe that docs/results.csv lacks, and write the README's table
 	@$(RUN) python tools/results.py
 
 ##@ Measure

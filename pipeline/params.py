@@ -139,7 +139,7 @@ def load_params(path: Path, overrides: Iterable[str] | None, section: type[S]) -
         # unknown keys first: a misspelt key is also missing
         first, *others = sorted(error.errors(), key=lambda one: one["type"] not in ("extra_forbidden", "invalid_key"))
         more = f" ({len(others)} more to correct after that.)" if others else ""
-        override = overridden.get(first["loc"][0], "") if first["loc"] else ""
+        override = overridden.get(first["loc"][0], "") if first["loc"] else " -S ".join(overridden.values())
         raise PipelineError(f"{f'-S {override}' if override else path}: {explain(first, section)}{more}") from None
 
 

@@ -280,7 +280,7 @@ def test_P4_a_learning_rate_must_be_above_zero(tmp_path, value):
     "override", ["train.weight_decay=-0.0", "train.learning_rate=1e-35", "train.weight_decay=1e-31"]
 )
 def test_P4_zero_has_no_sign(tmp_path, override):
-    said = "a number must be 0.0, without a sign, or at least 1e-30 away from it."
+    said = "a number must be 0.0, without a sign, or differ from it by at least 1e-30."
     assert refusal(tmp_path, GOOD, override).endswith(f"{override.replace('=', ' is ')}; {said}")
 
 

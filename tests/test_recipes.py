@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import recipe
+import results
 from clone import ROOT, Clone
 from dvc.utils.hydra import apply_overrides
 
@@ -63,6 +64,21 @@ def test_where_nothing_is_promised_the_verdict_says_so(record):
     assert "none are recorded" in recipe.verdict("svm", "1", "b" * 64)
     record["settings"] = "train.layers=[affine]"
     assert "no row of this recipe" in recipe.verdict("svm", "1", "b" * 64)
+
+
+def test_the_row_of_a_committee_is_of_the_nets_that_have_a_row(monkeypatch, tmp_path):
+    monkeypatch.setattr(results, "RESULTS", tmp_path / "results.csv")
+
+    def kept(nets, members):
+        row = dict.fromkeys(recipe.HEADER, "") | {"recipe": "svm", "settings": " ".join(recipe.settings("svm"))}
+        singles = [row | {"seed": f"{seed}", "sha256": sha256} for seed, sha256 in enumerate(nets)]
+        together = row | {"seed": results.TOGETHER, "sha256": results.of_all([{"sha256": one} for one in members])}
+        results.write_rows([*singles, together])
+        return results.TOGETHER in results.RESULTS.read_text("utf-8")
+
+    assert kept(["a", "b"], ["b", "a"])
+    for others in (["a"], ["a", "c"], ["a", "b", "c"], []):
+        assert not kept(["a", "b"], others)
 
 
 def test_an_unknown_recipe_is_one_line():

@@ -81,11 +81,11 @@ KERNEL = "kernel must be a whole number, at least 1 and at most 1000."
             for share in ("1", "-0.1", "-0.0", "nan", "inf", "1e999", ".5", "1_0", "0x1p-1")
         ],
         *[(f"normal {std}", STD) for std in ("0", "0.0", "100.5", "1e400", "infinity")],
-        ("normal 1e-31", "a number must be 0.0, without a sign, or at least 1e-30 away from it."),
-        ("momentum 1e-400", "a number must be 0.0, without a sign, or at least 1e-30 away from it."),
-        ("turn -0.0 1", "a number must be 0.0, without a sign, or at least 1e-30 away from it."),
-        ("turn -1e-400 1", "a number must be 0.0, without a sign, or at least 1e-30 away from it."),
-        ("turn 1 -0", "a number must be 0.0, without a sign, or at least 1e-30 away from it."),
+        ("normal 1e-31", "a number must be 0.0, without a sign, or differ from it by at least 1e-30."),
+        ("momentum 1e-400", "a number must be 0.0, without a sign, or differ from it by at least 1e-30."),
+        ("turn -0.0 1", "a number must be 0.0, without a sign, or differ from it by at least 1e-30."),
+        ("turn -1e-400 1", "a number must be 0.0, without a sign, or differ from it by at least 1e-30."),
+        ("turn 1 -0", "a number must be 0.0, without a sign, or differ from it by at least 1e-30."),
     ],
 )
 def test_what_does_not_fit_is_refused_with_what_would(text, said):

@@ -10,7 +10,9 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from pipeline.base.errors import PipelineError, reports_errors
 from pipeline.base.files import write_bytes
@@ -26,7 +28,10 @@ MADE = ("model/weights.npz", *(f"evaluation/{name}" for name in ("report.html", 
 
 
 @reports_errors
-def main(name: str = "", seed: str = "") -> None:
+def main(
+    name: Annotated[str, typer.Argument(metavar="RECIPE")],
+    seed: Annotated[str, typer.Argument(metavar="SEED")] = "",
+) -> None:
     sets, experiment = settings(name), f"{name}-{seed}" if seed else name
     sets += [f"train.seed={seed}"] if seed else []
     if experiment in dvc("exp", "list", "--name-only", stdout=subprocess.PIPE).split():
@@ -90,11 +95,12 @@ def verdict(name: str, seed: str, sha256: str) -> str:
         return "The arithmetic of this recipe has the bits of its machine, and none are recorded."
     if rows[0]["sha256"] != sha256:
         raise PipelineError(
-            f"the weights have SHA-256 {sha256}, docs/results.csv says {rows[0]['sha256']}; if the code was to change "
-            f"numbers, delete that row and measure again: python tools/results.py {name} --seeds {seed}."
+            f"the weights have SHA-256 {sha256}, docs/results.csv says {rows[0]['sha256']}; git diff shows "
+            "whether params.yaml or pipeline/ was edited. If new code must change numbers, delete that row and measure "
+            f"again: python tools/results.py {name} --seeds {seed}."
         )
     return f"The weights are those of docs/results.csv, to the last bit: SHA-256 {sha256}."
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    typer.run(main)

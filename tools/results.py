@@ -1,8 +1,9 @@
 """Train the recipes on their data sets, seed by seed: docs/results.csv, and the table of the README.
 
-What docs/results.csv has already is not measured again. $PIPELINE_MIRRORS may say where the data are.
+What docs/results.csv has already is not measured again: delete its row first. $PIPELINE_MIRRORS may say where the data
+are.
 
-python tools/results.py                                      every recipe as it is, with one seed
+python tools/results.py                                      every recipe as it is, with seed 1
 python tools/results.py lenet-5 --seeds 5                    with seeds 1 to 5, and all five nets together, for which
                                                              nets that were measured elsewhere are trained again
 python tools/results.py lenet-5 --arithmetic float32         and what it is in another arithmetic
@@ -14,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Annotated
@@ -22,8 +23,9 @@ from typing import Annotated
 import typer
 from recipe import HEADER, MODELS, RECIPES, RESULTS, ROOT, is_recorded, recorded, settings
 
-from pipeline.base.errors import reports_errors
+from pipeline.base.errors import PipelineError, reports_errors
 from pipeline.base.files import write_bytes
+from pipeline.base.provenance import digest
 from pipeline.base.text import table
 from pipeline.model import load_model
 
@@ -42,6 +44,7 @@ def main(
     seeds: Annotated[int, typer.Option(help="Measure seeds 1 to so many.")] = 1,
     arithmetic: Annotated[str, typer.Option(help="exact, float32 or float64; if not given, the recipe's own.")] = "",
 ) -> None:
+    require_committed()
     for name in names or RECIPES:
         sets = settings(name, arithmetic)
         for row in measured(name, sets, seeds):
@@ -51,18 +54,40 @@ def main(
     write_bytes(README, with_table(README.read_text("utf-8"), recorded()).encode())
 
 
-def write_rows(rows: Iterable[Row]) -> None:
+def require_committed() -> None:
+    """A row is of the parameters and the code of a commit. Raises PipelineError where one of them was edited."""
+    edited = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", "params.yaml", "pipeline", "recipes"], cwd=ROOT)
+    if edited.returncode:
+        raise PipelineError("params.yaml, pipeline/ or recipes/ is not as in HEAD; commit it, or restore it.")
+
+
+def write_rows(rows: Collection[Row]) -> None:
     """docs/results.csv, sorted; a recipe that was removed or changed loses its rows."""
-    kept = sorted([row[key] for key in HEADER] for row in rows if is_recorded(row))
+    kept = sorted([row[key] for key in HEADER] for row in rows if is_recorded(row) and not is_stale(row, rows))
     write_bytes(RESULTS, table(HEADER, kept))
 
 
+def is_stale(row: Row, rows: Iterable[Row]) -> bool:
+    """Whether it is of several nets together, and not of those that have a row each."""
+    return row["seed"] == TOGETHER and row["sha256"] != of_all(single_rows(row["settings"], rows))
+
+
+def single_rows(made_with: str, rows: Iterable[Row]) -> list[Row]:
+    return [row for row in rows if row["settings"] == made_with and row["seed"] != TOGETHER]
+
+
+def of_all(rows: Iterable[Row]) -> str:
+    """One hash for the weights of several nets."""
+    return digest(" ".join(sorted(row["sha256"] for row in rows)).encode())
+
+
 def measured(name: str, sets: list[str], seeds: int) -> Iterator[Row]:
-    """The rows that docs/results.csv lacks: of each seed, and of all together."""
-    own = [row for row in recorded() if row["recipe"] == name and row["settings"] == " ".join(sets)]
-    known = {row["seed"]: row["sha256"] for row in own}
-    wanted = [str(seed) for seed in range(1, seeds + 1)]
-    if known.keys() >= {*wanted, *([TOGETHER] if seeds > 1 else [])}:
+    """The rows that docs/results.csv lacks: of each seed, and of all nets together if their arithmetic is exact."""
+    made_with = " ".join(sets)
+    known = {row["seed"]: row["sha256"] for row in recorded() if row["settings"] == made_with}
+    wanted = sorted({*map(str, range(1, seeds + 1)), *known} - {TOGETHER}, key=int)
+    ask_all = seeds > 1 and "train.arithmetic=" not in made_with
+    if known.keys() >= {*wanted, *([TOGETHER] if ask_all else [])}:
         return
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -70,9 +95,9 @@ def measured(name: str, sets: list[str], seeds: int) -> Iterator[Row]:
         for stage in ("download", "convert"):
             run(stage, sets, folder)
         for seed in wanted:
-            if seed not in known or (seeds > 1 and not is_kept(name, seed, known[seed])):
+            if seed not in known or (ask_all and not is_kept(name, seed, known[seed])):
                 yield measure(name, sets, seed, folder)
-        if seeds > 1:
+        if ask_all:
             yield together(name, sets, wanted, folder)
 
 
@@ -80,10 +105,17 @@ def run(stage: str, sets: list[str], folder: Path) -> float:
     """Run a stage in `folder` with its own part of `sets`; return its CPU seconds."""
     overrides = [part for one in sets if one.startswith(f"{stage}.") for part in ("-S", one)]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = [sys.executable, "-m", f"pipeline.{stage}", *overrides]
-    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    output("-m", f"pipeline.{stage}", *overrides, cwd=folder)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def output(*arguments: str, cwd: Path) -> str:
+    """What Python prints to stdout. Raises PipelineError where it fails."""
+    done = subprocess.run([sys.executable, *arguments], cwd=cwd, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise PipelineError(f"python {' '.join(arguments)} failed; what it said is above.")
+    return done.stdout
 
 
 def measure(name: str, sets: list[str], seed: str, folder: Path) -> Row:
@@ -115,11 +147,11 @@ def together(name: str, sets: list[str], seeds: list[str], folder: Path) -> Row:
     models = [str(model(name, seed)) for seed in seeds]
     reached = []
     for crops in ("1", "9") if "evaluate.crops=9" in sets else ("1",):
-        command = [sys.executable, "-m", "pipeline", "committee", *models, "--crops", crops, "--json"]
-        answers = subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE).stdout
+        answers = output("-m", "pipeline", "committee", *models, "--crops", crops, "--json", cwd=folder)
         reached.append(str(json.loads(answers)[-1]["accuracy"]))
-    arithmetic = json.loads((folder / "data/evaluation/model.json").read_text())["net"]["arithmetic"]
-    values = (name, arithmetic, TOGETHER, reached[0], "".join(reached[1:]), "", "", " ".join(sets))
+    made_with = " ".join(sets)
+    members = of_all(single_rows(made_with, recorded()))
+    values = (name, "exact", TOGETHER, reached[0], "".join(reached[1:]), "", members, made_with)
     return dict(zip(HEADER, values, strict=True))
 
 
@@ -128,7 +160,8 @@ def with_table(page: str, rows: Sequence[Row]) -> str:
     before, _, rest = page.partition(BEGIN)
     after = rest.partition(END)[2]
     by_name = {name: [row for row in rows if row["recipe"] == name] for name in RECIPES}
-    best = {name: max((float(row["accuracy"]) for row in own), default=0.0) for name, own in by_name.items()}
+    found = {name: single_rows(" ".join(settings(name)), own) for name, own in by_name.items()}
+    best = {name: mean([float(row["accuracy"]) for row in own] or [0]) for name, own in found.items()}
     lines = [line for name in sorted(RECIPES, key=lambda one: -best[one]) for line in lines_of(name, by_name[name])]
     return "\n".join([before + BEGIN, HEAD, *lines, END]) + after
 
@@ -137,13 +170,12 @@ def lines_of(name: str, rows: Sequence[Row]) -> Iterator[str]:
     """The rows of a recipe in the README's table; a dash stands for what is not measured or published."""
     said = [part.removeprefix("# ") for part in RECIPES[name].read_text("utf-8").splitlines() if part[:1] == "#"]
     published = said[1].removeprefix("published: ") if said[1:] else "–"
-    own = [row for row in rows if row["settings"] == " ".join(settings(name))]
-    single = [row for row in own if row["seed"] != TOGETHER]
+    single = single_rows(" ".join(settings(name)), rows)
     seconds = [spent([row for row in rows if row["arithmetic"] == one]) for one in ("exact", "float32")]
     reached = [of_seeds(single, "accuracy"), of_seeds(single, "crops_accuracy")]
     yield f"| [{name}](recipes/{name}.yaml) | {said[0]} | {' | '.join([published, *reached, *seconds])} |"
-    for row in own:
-        if row["seed"] == TOGETHER and row["crops_accuracy"]:
+    for row in rows:
+        if row["seed"] == TOGETHER and row["crops_accuracy"] and not is_stale(row, rows):
             reached = [of_seeds([row], key) for key in ("accuracy", "crops_accuracy")]
             yield f"| | {len(single)} of them together | – | {' | '.join(reached)} | – | – |"
 

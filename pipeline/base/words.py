@@ -70,7 +70,7 @@ def read_number(text: str, number: Number) -> float:
 def safe(value: float) -> float:
     """`value` itself. Raises ValueError if it is -0.0 or so near to 0 that its bits depend on the processor."""
     if math.copysign(1, value) < 0 == value or 0 < abs(value) < SMALLEST:
-        raise ValueError(f"a number must be 0.0, without a sign, or at least {SMALLEST} away from it.")
+        raise ValueError(f"a number must be 0.0, without a sign, or differ from it by at least {SMALLEST}.")
     return value
 
 

@@ -17,14 +17,14 @@ def main(
     data: Annotated[Path, typer.Option(metavar="PATH", help="The data that they are judged on.")] = Path(
         "data/processed/dataset.npz"
     ),
-    crops: Annotated[int, typer.Option(metavar="1|9", help="9: means over each image and its 8 shifts, too.")] = 1,
+    crops: Annotated[int, typer.Option(metavar="1|9", help="9: the mean over an image and its 8 shifts.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in ASCII, not a table.")] = False,
 ) -> None:
     """Judge trained nets on the test images, each alone and all together, by the mean of their probabilities.
 
     It takes model files, not revisions: they may come from experiments (dvc get), from elsewhere, or from any run.
 
-    Example: pipeline committee data/recipes/two-convolutions*/weights.npz --crops 9
+    Example: pipeline committee data/recipes/two-convolutions-[1-5]/weights.npz --crops 9
     """
     from pipeline.base.provenance import sha256, unchanged
     from pipeline.datasets.arrays import describe_dataset, load_splits
@@ -43,6 +43,9 @@ def main(
         raise PipelineError(
             f"{others[0]} was trained on another dataset.npz than {data}; leave it out, or train it again."
         )
+    hashes = [one.about["sha256"] for one in classifiers]
+    if twins := [path for i, path in enumerate(models) if hashes[i] in hashes[:i]]:
+        raise PipelineError(f"{twins[0]} has the weights of a net that is named before it; name each net once.")
     with computing():
         shares = [one.shares(test.images, BATCH, crops) for one in classifiers]
     names, classes = [*(printable(str(path)) for path in models), "committee"], len(about["class_names"])
@@ -54,4 +57,4 @@ def main(
         typer.echo(json.dumps(answers, indent=2, sort_keys=True))
         return
     for answer in answers:
-        typer.echo(f"{answer['net']:{max(map(len, names))}}  {answer['accuracy']:.4f}")
+        typer.echo(f"{answer['net']:{max(map(len, names))}}  {answer['accuracy']:.4f}{'  9 crops' * (crops == 9)}")

@@ -159,8 +159,7 @@ def hold_out(splits: dict[str, Unread], count: int) -> dict[str, Unread]:
     kept = len(train.images) - count
     if kept < 1:
         raise PipelineError(
-            f"params.yaml: convert.validation is {count}, but there are only {len(train.images)} training images; "
-            "choose fewer."
+            f"convert.validation is {count}, but there are only {len(train.images)} training images; choose fewer."
         )
     rest = Unread(train.images.cut(kept, len(train.images)), train.labels[kept:])
     return {"train": Unread(train.images.cut(0, kept), train.labels[:kept]), "validation": rest, "test": splits["test"]}
