@@ -36,9 +36,16 @@ def test_a_recipe_fits_the_schema_means_the_same_to_dvc_and_makes_a_net(tmp_path
     build(train.layers, (1, *feature_shape(convert.features, (28, 28))), 10)
 
 
-@pytest.mark.parametrize("name", recipe.RECIPES)
+@pytest.mark.parametrize("name", recipe.COMMITTEES)
+def test_a_committee_is_of_recipes_each_with_a_seed_and_no_net_is_in_it_twice(name):
+    members = recipe.members(name)
+    assert all(recipe.settings(one) and seed.isdigit() for one, seed in members)
+    assert len({*members}) == len(members) > 1
+
+
+@pytest.mark.parametrize("name", [*recipe.RECIPES, *recipe.COMMITTEES])
 def test_a_recipe_says_what_net_it_is(name):
-    title, *rest = recipe.RECIPES[name].read_text("utf-8").splitlines()
+    title, *rest = (recipe.RECIPES | recipe.COMMITTEES)[name].read_text("utf-8").splitlines()
     assert re.match("# .{3,60}$", title)
     assert not any(line.startswith("#") and not re.match(r"# published: [0-9.]+ % \(.+\)$", line) for line in rest)
 
@@ -69,16 +76,20 @@ def test_where_nothing_is_promised_the_verdict_says_so(record):
 def test_the_row_of_a_committee_is_of_the_nets_that_have_a_row(monkeypatch, tmp_path):
     monkeypatch.setattr(results, "RESULTS", tmp_path / "results.csv")
 
-    def kept(nets, members):
-        row = dict.fromkeys(recipe.HEADER, "") | {"recipe": "svm", "settings": " ".join(recipe.settings("svm"))}
-        singles = [row | {"seed": f"{seed}", "sha256": sha256} for seed, sha256 in enumerate(nets)]
-        together = row | {"seed": results.TOGETHER, "sha256": results.of_all([{"sha256": one} for one in members])}
-        results.write_rows([*singles, together])
-        return results.TOGETHER in results.RESULTS.read_text("utf-8")
+    def row(name, seed, sha256):
+        known = {"recipe": name, "seed": seed, "sha256": sha256, "settings": " ".join(recipe.settings(name))}
+        return dict.fromkeys(recipe.HEADER, "") | known
 
-    assert kept(["a", "b"], ["b", "a"])
-    for others in (["a"], ["a", "c"], ["a", "b", "c"], []):
-        assert not kept(["a", "b"], others)
+    nets = [row(*net, f"{i}") for i, net in enumerate(recipe.members("five-alike"))]
+    committee = row("five-alike", "", results.of_all("five-alike", nets))
+    for rows, kept in [
+        (nets, True),
+        (nets[:4], False),
+        ([*nets[:4], nets[4] | {"sha256": "another"}], False),
+        ([*nets[:4], nets[4] | {"settings": "train.arithmetic=float32"}], False),
+    ]:
+        results.write_rows([*rows, committee])
+        assert ("five-alike" in results.RESULTS.read_text("utf-8")) == kept
 
 
 def test_an_unknown_recipe_is_one_line():

@@ -1,7 +1,8 @@
 """Run a recipe by DVC, as an experiment of its name, and compare its weights with those that docs/results.csv records.
 
 python tools/recipe.py two-convolutions      is make recipe NAME=two-convolutions
-python tools/recipe.py two-convolutions 2    with another seed: for a committee, see pipeline committee --help
+python tools/recipe.py two-convolutions 2    with another seed
+python tools/recipe.py five-different        every net of a committee, and all of them together
 """
 
 import csv
@@ -24,6 +25,7 @@ RESULTS = ROOT / "docs" / "results.csv"
 MODELS = ROOT / "data" / "recipes"  # of each recipe and seed: its model, and its page
 HEADER = ("recipe", "arithmetic", "seed", "accuracy", "crops_accuracy", "cpu_seconds", "sha256", "settings")
 RECIPES = {path.stem: path for path in sorted((ROOT / "recipes").glob("*.yaml"))}
+COMMITTEES = {path.stem: path for path in sorted((ROOT / "recipes/committees").glob("*.yaml"))}
 MADE = ("model/weights.npz", *(f"evaluation/{name}" for name in ("report.html", "metrics.json", "model.json")))
 
 
@@ -32,11 +34,37 @@ def main(
     name: Annotated[str, typer.Argument(metavar="RECIPE")],
     seed: Annotated[str, typer.Argument(metavar="SEED")] = "",
 ) -> None:
+    if name not in COMMITTEES:
+        train(name, seed)
+        return
+    if seed:
+        raise PipelineError(f"{name} is a committee, whose nets have the seeds that its file names; leave out {seed}.")
+    nets = members(name)
+    for net in nets:
+        train(*net)
+    module(
+        "dvc", "repro", "convert"
+    )  # an experiment in a temporary folder leaves no data here, and the committee needs them
+    models = [str(MODELS / "-".join(net) / "weights.npz") for net in nets]
+    for crops in ("1", "9"):
+        module("pipeline", "committee", *models, "--crops", crops)
+
+
+def members(committee: str) -> list[tuple[str, str]]:
+    """The recipe and the seed of each of its nets."""
+    return [(recipe, seed) for recipe, seed in map(str.split, read_yaml(COMMITTEES[committee])["members"])]
+
+
+def train(name: str, seed: str) -> None:
+    """Run a recipe, with the seed of params.yaml if none is given.
+
+    Raises PipelineError where the weights are not the recorded ones.
+    """
     sets, experiment = settings(name), f"{name}-{seed}" if seed else name
     sets += [f"train.seed={seed}"] if seed else []
-    if experiment in dvc("exp", "list", "--name-only", stdout=subprocess.PIPE).split():
-        dvc("exp", "remove", experiment)  # the run-cache keeps its outputs
-    dvc("exp", "run", "--temp", "--name", experiment, *(part for one in sets for part in ("-S", one)))
+    if experiment in module("dvc", "exp", "list", "--name-only", stdout=subprocess.PIPE).split():
+        module("dvc", "exp", "remove", experiment)  # the run-cache keeps its outputs
+    module("dvc", "exp", "run", "--temp", "--name", experiment, *(part for one in sets for part in ("-S", one)))
     folder = MODELS / experiment
     *_, metrics, model = (fetched(f"data/{name}", experiment, folder) for name in MADE)
     for key, value in json.loads(metrics).items():
@@ -46,20 +74,25 @@ def main(
 
 
 def settings(name: str, arithmetic: str = "") -> list[str]:
-    """The parameters that a recipe changes, as -S takes them. Raises PipelineError where there is none."""
+    """The parameters that a recipe changes, as -S takes them, or the members of a committee.
+
+    Raises PipelineError where there is none of this name.
+    """
+    if name in COMMITTEES:
+        return [f"members={flow([' '.join(net) for net in members(name)])}"]
     if name not in RECIPES:
-        raise PipelineError(f"recipe {is_unknown(name, RECIPES)}")
+        raise PipelineError(f"recipe {is_unknown(name, [*RECIPES, *COMMITTEES])}")
     sections = read_yaml(RECIPES[name])
     if arithmetic and arithmetic != sections["train"].get("arithmetic", "exact"):
         sections["train"]["arithmetic"] = arithmetic
     return [f"{section}.{key}={flow(value)}" for section, keys in sections.items() for key, value in keys.items()]
 
 
-def dvc(*arguments: str, **how: Any) -> str:
-    """What DVC prints to `stdout`. Raises PipelineError where it fails."""
-    done = subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=ROOT, text=True, **how)
+def module(*arguments: str, cwd: Path = ROOT, **how: Any) -> str:
+    """What a Python module such as dvc prints to `stdout`. Raises PipelineError where it fails."""
+    done = subprocess.run([sys.executable, "-m", *arguments], cwd=cwd, text=True, **how)
     if done.returncode:
-        raise PipelineError(f"dvc {' '.join(arguments)} failed; what it said is above.")
+        raise PipelineError(f"{' '.join(arguments)} failed; what it said is above.")
     return done.stdout or ""
 
 
@@ -79,9 +112,10 @@ def recorded() -> list[dict[str, str]]:
 
 
 def is_recorded(row: Mapping[str, str]) -> bool:
-    """Whether a row of docs/results.csv is of a recipe as it is now."""
-    name, arithmetic = row["recipe"], row["arithmetic"]
-    return name in RECIPES and row["settings"] in (" ".join(settings(name)), " ".join(settings(name, arithmetic)))
+    """Whether a row of docs/results.csv is of a recipe or committee as it is now."""
+    name = row["recipe"]
+    known = [settings(name), settings(name, row["arithmetic"])] if name in RECIPES | COMMITTEES else []
+    return row["settings"] in map(" ".join, known)
 
 
 def verdict(name: str, seed: str, sha256: str) -> str:

@@ -3,17 +3,16 @@
 What docs/results.csv has already is not measured again: delete its row first. $PIPELINE_MIRRORS may say where the data
 are.
 
-python tools/results.py                                      every recipe as it is, with seed 1
-python tools/results.py lenet-5 --seeds 5                    with seeds 1 to 5, and all five nets together, for which
-                                                             nets that were measured elsewhere are trained again
+python tools/results.py                                      every recipe as it is, with seed 1, and every committee
+python tools/results.py lenet-5 --seeds 5                    with seeds 1 to 5
 python tools/results.py lenet-5 --arithmetic float32         and what it is in another arithmetic
+python tools/results.py five-different                       a committee; nets that are not on this machine are trained
 """
 
 import json
 import resource
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from statistics import mean, stdev
 from typing import Annotated
 
 import typer
-from recipe import HEADER, MODELS, RECIPES, RESULTS, ROOT, is_recorded, recorded, settings
+from recipe import COMMITTEES, HEADER, MODELS, RECIPES, RESULTS, ROOT, is_recorded, members, module, recorded, settings
 
 from pipeline.base.errors import PipelineError, reports_errors
 from pipeline.base.files import write_bytes
@@ -34,7 +33,6 @@ BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 HEAD = (
     "| Recipe | Net | Published | Test accuracy | 9 crops | CPU, exact | CPU, float32 |\n|---|---|---|---|---|---|---|"
 )
-TOGETHER = "together"  # in place of a seed: the nets of all seeds, their probabilities averaged
 Row = Mapping[str, str]
 
 
@@ -45,12 +43,13 @@ def main(
     arithmetic: Annotated[str, typer.Option(help="exact, float32 or float64; if not given, the recipe's own.")] = "",
 ) -> None:
     require_committed()
-    for name in names or RECIPES:
-        sets = settings(name, arithmetic)
-        for row in measured(name, sets, seeds):
-            rows = [one for one in recorded() if one["settings"] != row["settings"] or one["seed"] != row["seed"]]
-            write_rows([*rows, row])
-            typer.echo(" ".join(row[key] for key in HEADER if key != "settings"))
+    with tempfile.TemporaryDirectory() as scratch:
+        shutil.copy(ROOT / "params.yaml", scratch)
+        for name in names or [*RECIPES, *COMMITTEES]:
+            for row in lacking(name, settings(name, arithmetic), seeds, Path(scratch)):
+                rows = [one for one in recorded() if one["settings"] != row["settings"] or one["seed"] != row["seed"]]
+                write_rows([*rows, row])
+                typer.echo(" ".join(row[key] for key in HEADER if key != "settings"))
     write_bytes(README, with_table(README.read_text("utf-8"), recorded()).encode())
 
 
@@ -68,58 +67,49 @@ def write_rows(rows: Collection[Row]) -> None:
 
 
 def is_stale(row: Row, rows: Iterable[Row]) -> bool:
-    """Whether it is of several nets together, and not of those that have a row each."""
-    return row["seed"] == TOGETHER and row["sha256"] != of_all(single_rows(row["settings"], rows))
+    """Whether it is of a committee, and not of the nets that have a row each."""
+    return row["recipe"] in COMMITTEES and row["sha256"] != of_all(row["recipe"], rows)
 
 
-def single_rows(made_with: str, rows: Iterable[Row]) -> list[Row]:
-    return [row for row in rows if row["settings"] == made_with and row["seed"] != TOGETHER]
+def of_all(committee: str, rows: Iterable[Row]) -> str:
+    """One hash for the weights of all its nets."""
+    return digest(" ".join(row["sha256"] for row in nets(committee, rows)).encode())
 
 
-def of_all(rows: Iterable[Row]) -> str:
-    """One hash for the weights of several nets."""
-    return digest(" ".join(sorted(row["sha256"] for row in rows)).encode())
+def nets(committee: str, rows: Iterable[Row]) -> list[Row]:
+    """The rows of its nets, as far as they are measured."""
+    known = {(row["recipe"], row["seed"], row["settings"]): row for row in rows}
+    keys = [(recipe, seed, " ".join(settings(recipe))) for recipe, seed in members(committee)]
+    return [known[key] for key in keys if key in known]
 
 
-def measured(name: str, sets: list[str], seeds: int) -> Iterator[Row]:
-    """The rows that docs/results.csv lacks: of each seed, and of all nets together if their arithmetic is exact."""
-    made_with = " ".join(sets)
-    known = {row["seed"]: row["sha256"] for row in recorded() if row["settings"] == made_with}
-    wanted = sorted({*map(str, range(1, seeds + 1)), *known} - {TOGETHER}, key=int)
-    ask_all = seeds > 1 and "train.arithmetic=" not in made_with
-    if known.keys() >= {*wanted, *([TOGETHER] if ask_all else [])}:
-        return
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        shutil.copy(ROOT / "params.yaml", folder)
-        for stage in ("download", "convert"):
-            run(stage, sets, folder)
-        for seed in wanted:
-            if seed not in known or (ask_all and not is_kept(name, seed, known[seed])):
+def lacking(name: str, sets: list[str], seeds: int, folder: Path) -> Iterator[Row]:
+    """The rows that docs/results.csv lacks: of a recipe, or of a committee and its nets."""
+    known = {row["seed"] for row in recorded() if row["settings"] == " ".join(sets) and not is_stale(row, recorded())}
+    if name in RECIPES:
+        for seed in map(str, range(1, seeds + 1)):
+            if seed not in known:
                 yield measure(name, sets, seed, folder)
-        if ask_all:
-            yield together(name, sets, wanted, folder)
+    elif not known:
+        for recipe, seed in members(name):
+            if not is_kept(recipe, seed):
+                yield measure(recipe, settings(recipe), seed, folder)
+        yield together(name, sets, folder)
 
 
 def run(stage: str, sets: list[str], folder: Path) -> float:
     """Run a stage in `folder` with its own part of `sets`; return its CPU seconds."""
     overrides = [part for one in sets if one.startswith(f"{stage}.") for part in ("-S", one)]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    output("-m", f"pipeline.{stage}", *overrides, cwd=folder)
+    module(f"pipeline.{stage}", *overrides, cwd=folder, stdout=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def output(*arguments: str, cwd: Path) -> str:
-    """What Python prints to stdout. Raises PipelineError where it fails."""
-    done = subprocess.run([sys.executable, *arguments], cwd=cwd, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        raise PipelineError(f"python {' '.join(arguments)} failed; what it said is above.")
-    return done.stdout
-
-
 def measure(name: str, sets: list[str], seed: str, folder: Path) -> Row:
     """One seed; the CPU seconds are those of the stage train, and only exact arithmetic has a hash."""
+    for stage in ("download", "convert"):
+        run(stage, sets, folder)
     seconds = run("train", [*sets, f"train.seed={seed}"], folder)
     run("evaluate", sets, folder)
     metrics, made = (json.loads((folder / f"data/evaluation/{part}.json").read_text()) for part in ("metrics", "model"))
@@ -137,21 +127,27 @@ def model(name: str, seed: str) -> Path:
     return MODELS / f"{name}-{seed}" / "weights.npz"
 
 
-def is_kept(name: str, seed: str, sha256: str) -> bool:
-    """Whether the model that was measured is still here: a committee needs it."""
-    return model(name, seed).exists() and load_model(model(name, seed)).about["sha256"] == sha256
+def is_kept(name: str, seed: str) -> bool:
+    """Whether the net that was measured is still on this machine."""
+    made = (name, seed, " ".join(settings(name)))
+    hashes = [row["sha256"] for row in recorded() if (row["recipe"], row["seed"], row["settings"]) == made]
+    return model(name, seed).exists() and load_model(model(name, seed)).about["sha256"] in hashes
 
 
-def together(name: str, sets: list[str], seeds: list[str], folder: Path) -> Row:
-    """The answer of pipeline committee for the nets of these seeds."""
-    models = [str(model(name, seed)) for seed in seeds]
+def together(name: str, sets: list[str], folder: Path) -> Row:
+    """The answer of pipeline committee; the CPU seconds are those of all its nets."""
+    (first, _), *_ = members(name)
+    for stage in ("download", "convert"):
+        run(stage, settings(first), folder)
+    models = [str(model(*net)) for net in members(name)]
     reached = []
-    for crops in ("1", "9") if "evaluate.crops=9" in sets else ("1",):
-        answers = output("-m", "pipeline", "committee", *models, "--crops", crops, "--json", cwd=folder)
+    for crops in ("1", "9"):
+        ask = ("pipeline", "committee", *models, "--crops", crops, "--json")
+        answers = module(*ask, cwd=folder, stdout=subprocess.PIPE)
         reached.append(str(json.loads(answers)[-1]["accuracy"]))
-    made_with = " ".join(sets)
-    members = of_all(single_rows(made_with, recorded()))
-    values = (name, "exact", TOGETHER, reached[0], "".join(reached[1:]), "", members, made_with)
+    rows = recorded()
+    seconds = sum(int(row["cpu_seconds"]) for row in nets(name, rows))
+    values = (name, "exact", "", *reached, f"{seconds}", of_all(name, rows), " ".join(sets))
     return dict(zip(HEADER, values, strict=True))
 
 
@@ -159,25 +155,21 @@ def with_table(page: str, rows: Sequence[Row]) -> str:
     """The README with the table of the recipes between its two marks, the most accurate first."""
     before, _, rest = page.partition(BEGIN)
     after = rest.partition(END)[2]
-    by_name = {name: [row for row in rows if row["recipe"] == name] for name in RECIPES}
-    found = {name: single_rows(" ".join(settings(name)), own) for name, own in by_name.items()}
-    best = {name: mean([float(row["accuracy"]) for row in own] or [0]) for name, own in found.items()}
-    lines = [line for name in sorted(RECIPES, key=lambda one: -best[one]) for line in lines_of(name, by_name[name])]
+    files = RECIPES | COMMITTEES
+    own = {name: [row for row in rows if row["recipe"] == name and not is_stale(row, rows)] for name in files}
+    as_it_is = {name: [row for row in own[name] if row["settings"] == " ".join(settings(name))] for name in files}
+    best = {name: mean([float(row["accuracy"]) for row in found] or [0]) for name, found in as_it_is.items()}
+    lines = [line_of(files[name], as_it_is[name], own[name]) for name in sorted(files, key=lambda one: -best[one])]
     return "\n".join([before + BEGIN, HEAD, *lines, END]) + after
 
 
-def lines_of(name: str, rows: Sequence[Row]) -> Iterator[str]:
-    """The rows of a recipe in the README's table; a dash stands for what is not measured or published."""
-    said = [part.removeprefix("# ") for part in RECIPES[name].read_text("utf-8").splitlines() if part[:1] == "#"]
+def line_of(file: Path, rows: Sequence[Row], in_any_arithmetic: Sequence[Row]) -> str:
+    """The row of a recipe in the README's table; a dash stands for what is not measured or published."""
+    said = [part.removeprefix("# ") for part in file.read_text("utf-8").splitlines() if part[:1] == "#"]
     published = said[1].removeprefix("published: ") if said[1:] else "–"
-    single = single_rows(" ".join(settings(name)), rows)
-    seconds = [spent([row for row in rows if row["arithmetic"] == one]) for one in ("exact", "float32")]
-    reached = [of_seeds(single, "accuracy"), of_seeds(single, "crops_accuracy")]
-    yield f"| [{name}](recipes/{name}.yaml) | {said[0]} | {' | '.join([published, *reached, *seconds])} |"
-    for row in rows:
-        if row["seed"] == TOGETHER and row["crops_accuracy"] and not is_stale(row, rows):
-            reached = [of_seeds([row], key) for key in ("accuracy", "crops_accuracy")]
-            yield f"| | {len(single)} of them together | – | {' | '.join(reached)} | – | – |"
+    seconds = [spent([row for row in in_any_arithmetic if row["arithmetic"] == one]) for one in ("exact", "float32")]
+    cells = [said[0], published, of_seeds(rows, "accuracy"), of_seeds(rows, "crops_accuracy"), *seconds]
+    return f"| [{file.stem}]({file.relative_to(ROOT).as_posix()}) | {' | '.join(cells)} |"
 
 
 def of_seeds(rows: Sequence[Row], key: str) -> str:
