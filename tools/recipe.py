@@ -42,9 +42,7 @@ def main(
     nets = members(name)
     for net in nets:
         train(*net)
-    module(
-        "dvc", "repro", "convert"
-    )  # an experiment in a temporary folder leaves no data here, and the committee needs them
+    module("dvc", "repro", "convert")  # experiments in a temporary folder leave no data here
     models = [str(MODELS / "-".join(net) / "weights.npz") for net in nets]
     for crops in ("1", "9"):
         module("pipeline", "committee", *models, "--crops", crops)
