@@ -42,6 +42,8 @@ def main(
     seeds: Annotated[int, typer.Option(help="Measure seeds 1 to so many.")] = 1,
     arithmetic: Annotated[str, typer.Option(help="exact, float32 or float64; if not given, the recipe's own.")] = "",
 ) -> None:
+    if (arithmetic or seeds > 1) and (committees := COMMITTEES.keys() & {*(names or [])}):
+        raise PipelineError(f"{min(committees)} is a committee: its file names recipes and seeds; leave the options out.")
     require_committed()
     with tempfile.TemporaryDirectory() as scratch:
         shutil.copy(ROOT / "params.yaml", scratch)
