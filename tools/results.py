@@ -43,7 +43,7 @@ def main(
     arithmetic: Annotated[str, typer.Option(help="exact, float32 or float64; if not given, the recipe's own.")] = "",
 ) -> None:
     if (arithmetic or seeds > 1) and (committees := COMMITTEES.keys() & {*(names or [])}):
-        raise PipelineError(f"{min(committees)} is a committee: its file names recipes and seeds; leave the options out.")
+        raise PipelineError(f"{min(committees)} is a committee: its file names recipes and seeds; leave options out.")
     require_committed()
     with tempfile.TemporaryDirectory() as scratch:
         shutil.copy(ROOT / "params.yaml", scratch)
