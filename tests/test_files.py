@@ -1,5 +1,6 @@
 """A file is whole or as it was (rows C22 to C24 of the fault table), whatever fails while it is written."""
 
+import contextlib
 import errno
 import fcntl
 import multiprocessing
@@ -8,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from pipeline.base import files
 from pipeline.base.errors import PipelineError
 from pipeline.base.files import publish, remove_abandoned, replacing, sole_writer, write_bytes, write_json
 from pipeline.base.npz import write_npz
+from pipeline.base.paths import opened
 
 ROOT = Path(__file__).parents[1]
 ARRAYS = {"a": np.arange(1000), "b": np.ones((3, 4), np.float32)}
@@ -233,6 +236,40 @@ def test_only_a_file_is_replaced_by_a_file(make, path):
         write_bytes(path, b"new")
     assert path.lstat()[:7] == before
     assert [left.name for left in path.parent.iterdir()] == ["file"]
+
+
+@contextlib.contextmanager
+def flickering(path):
+    """Meanwhile, another thread makes the file and removes it, again and again."""
+    done = threading.Event()
+
+    def make_and_remove():
+        while not done.is_set():
+            path.write_bytes(b"")
+            path.unlink(missing_ok=True)
+
+    other = threading.Thread(target=make_and_remove)
+    other.start()
+    try:
+        yield
+    finally:
+        done.set()
+        other.join()
+
+
+def test_a_file_that_comes_and_goes_is_not_taken_for_a_device(path):
+    def answer():
+        try:
+            opened(path, "make it").close()
+        except PipelineError as error:
+            return str(error)
+        return "there"
+
+    path.parent.mkdir()
+    with flickering(path):
+        for _ in range(300):
+            write_bytes(path, b"new")
+            assert {answer() for _ in range(20)} <= {"there", f"{path} does not exist; make it."}
 
 
 def test_a_file_in_place_of_a_folder_is_an_error_that_names_it(path):

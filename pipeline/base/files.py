@@ -5,6 +5,7 @@ import errno
 import glob
 import os
 import secrets
+import stat
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import IO, Any
 from filelock import lock_descriptor
 
 from pipeline.base.errors import PipelineError, tell
+from pipeline.base.paths import kind
 from pipeline.base.text import strict_json
 
 # the errors of file systems that do not support flush, lock or mode: CIFS, NFS, vboxsf, Lustre and FUSE differ
@@ -69,12 +71,21 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _require_replaceable(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
+    found, link = kind(path), _link(path)
+    if found == stat.S_IFDIR and not link:
         raise PipelineError(f"{path} is a folder where a file belongs; move it away and run again.")
     # a link into /proc, such as /dev/stdout, belongs to the system, even if it leads to a file
-    system = path.is_symlink() and path.readlink().is_relative_to("/proc")
-    if system or (path.exists() and not path.is_file() and not path.is_dir()):
+    system = link and link.is_relative_to("/proc")
+    if system or found not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise PipelineError(f"{path} is not a regular file, and is not replaced by one; choose another name.")
+
+
+def _link(path: Path) -> Path | None:
+    """Where a link leads; None if there is no link."""
+    try:
+        return path.readlink()
+    except OSError:
+        return None
 
 
 def _create_beside(path: Path) -> tuple[int, Path]:

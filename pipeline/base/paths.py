@@ -1,10 +1,27 @@
 """Paths that a person names: an input must be a file, and an output must not be an input."""
 
+import errno
 import os
+import stat
 from pathlib import Path
 from typing import BinaryIO
 
 from pipeline.base.errors import PipelineError
+
+ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.EBADF, errno.ELOOP)
+
+
+def kind(path: Path) -> int:
+    """What `path` leads to, as stat.S_IFMT says it; 0 if nothing is there.
+
+    It asks once: between two questions, another process may remove the file or put another one in its place.
+    """
+    try:
+        return stat.S_IFMT(path.stat().st_mode)
+    except OSError as error:
+        if error.errno in ABSENT:
+            return 0
+        raise
 
 
 def opened(path: Path, advice: str) -> BinaryIO:
@@ -12,7 +29,7 @@ def opened(path: Path, advice: str) -> BinaryIO:
 
     A pipe may never begin, and a device may never end: both are refused without being opened.
     """
-    if path.exists() and not path.is_file():
+    if kind(path) not in (0, stat.S_IFREG):
         raise PipelineError(f"{path} is not a regular file; {advice}.")
     try:
         return path.open("rb")
