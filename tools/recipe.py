@@ -43,7 +43,7 @@ def main(
     for net in nets:
         train(*net)
     module("dvc", "repro", "convert")  # experiments in a temporary folder leave no data here
-    models = [str(MODELS / "-".join(net) / "weights.npz") for net in nets]
+    models = [str(model(*net)) for net in nets]
     for crops in ("1", "9"):
         module("pipeline", "committee", *models, "--crops", crops)
 
@@ -51,6 +51,11 @@ def main(
 def members(committee: str) -> list[tuple[str, str]]:
     """The recipe and the seed of each of its nets."""
     return [(recipe, seed) for recipe, seed in map(str.split, read_yaml(COMMITTEES[committee])["members"])]
+
+
+def model(name: str, seed: str) -> Path:
+    """Where the net of a recipe and a seed is kept."""
+    return MODELS / f"{name}-{seed}" / "weights.npz"
 
 
 def train(name: str, seed: str) -> None:
@@ -64,11 +69,11 @@ def train(name: str, seed: str) -> None:
         module("dvc", "exp", "remove", experiment)  # the run-cache keeps its outputs
     module("dvc", "exp", "run", "--temp", "--name", experiment, *(part for one in sets for part in ("-S", one)))
     folder = MODELS / experiment
-    *_, metrics, model = (fetched(f"data/{name}", experiment, folder) for name in MADE)
+    *_, metrics, made = (fetched(f"data/{part}", experiment, folder) for part in MADE)
     for key, value in json.loads(metrics).items():
         print(f"{key:<14} {value:.5g}")
     print(f"open in a browser, for all of it and a pad to draw on:  {folder}/report.html")
-    print(verdict(name, seed or "1", json.loads(model)["sha256"]))
+    print(verdict(name, seed or "1", json.loads(made)["sha256"]))
 
 
 def settings(name: str, arithmetic: str = "") -> list[str]:

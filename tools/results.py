@@ -20,7 +20,7 @@ from statistics import mean, stdev
 from typing import Annotated
 
 import typer
-from recipe import COMMITTEES, HEADER, MODELS, RECIPES, RESULTS, ROOT, is_recorded, members, module, recorded, settings
+from recipe import COMMITTEES, HEADER, RECIPES, RESULTS, ROOT, is_recorded, members, model, module, recorded, settings
 
 from pipeline.base.errors import PipelineError, reports_errors
 from pipeline.base.files import write_bytes
@@ -123,10 +123,6 @@ def measure(name: str, sets: list[str], seed: str, folder: Path) -> Row:
     crops = metrics.get("crops_accuracy", "")
     values = (name, arithmetic, seed, metrics["accuracy"], crops, round(seconds), hashed, " ".join(sets))
     return dict(zip(HEADER, map(str, values), strict=True))
-
-
-def model(name: str, seed: str) -> Path:
-    return MODELS / f"{name}-{seed}" / "weights.npz"
 
 
 def is_kept(name: str, seed: str) -> bool:
